@@ -1,0 +1,17 @@
+"""Asking for a permission at a door: one vocabulary, `app.verb_model` on an object."""
+
+from typing import Any
+
+from django.core.exceptions import PermissionDenied
+
+
+def require(user: Any, permission: str, obj: Any) -> None:
+    """Go on, or PermissionDenied (403) where `user` may not do this to `obj`."""
+    if not user.has_perm(permission, obj):
+        raise PermissionDenied("Your role in this project does not allow this.")
+
+
+def permission_name(verb: str, model: Any) -> str:
+    """`runs.cancel_run` for ("cancel", Run)."""
+    meta = model._meta
+    return f"{meta.app_label}.{verb}_{meta.model_name}"
