@@ -182,8 +182,10 @@ STORAGES = {
 MEDIA_ROOT = DATA_DIR / "media"
 
 globals().update(
-    {f"EMAIL_{key}" if not key.startswith("EMAIL") else key: value
-     for key, value in env.email_url("EMAIL_URL", default="consolemail://").items()}
+    {
+        f"EMAIL_{key}" if not key.startswith("EMAIL") else key: value
+        for key, value in env.email_url("EMAIL_URL", default="consolemail://").items()
+    }
 )
 DATA_UPLOAD_MAX_MEMORY_SIZE = 12 * 1024 * 1024
 
@@ -192,16 +194,16 @@ REST_FRAMEWORK = {
         "projects.authentication.BearerAuthentication",
         "rest_framework.authentication.SessionAuthentication",
     ],
-    "DEFAULT_PERMISSION_CLASSES": ["controlplane.kit.api.RolePermission"],
+    "DEFAULT_PERMISSION_CLASSES": ["controlplane.kit.access.RolePermission"],
     "DEFAULT_RENDERER_CLASSES": [
         "controlplane.kit.json.OrjsonRenderer",
         "rest_framework.renderers.BrowsableAPIRenderer",
     ],
     "DEFAULT_PARSER_CLASSES": ["controlplane.kit.json.StrictJSONParser"],
-    "DEFAULT_FILTER_BACKENDS": ["controlplane.kit.api.FilterBackend"],
+    "DEFAULT_FILTER_BACKENDS": ["controlplane.kit.access.FilterBackend"],
     "DEFAULT_PAGINATION_CLASS": "controlplane.kit.pagination.ListPagination",
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
-    "DEFAULT_THROTTLE_CLASSES": ["controlplane.kit.api.PrincipalThrottle"],
+    "DEFAULT_THROTTLE_CLASSES": ["controlplane.kit.access.PrincipalThrottle"],
     "EXCEPTION_HANDLER": "controlplane.kit.errors.problem_response",
     "URL_FORMAT_OVERRIDE": None,
     "DEFAULT_THROTTLE_RATES": {"principal": env.str("SPARKOPS_RATE", "600/s"), "sign_in": "60/m"},

@@ -9,7 +9,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import ProtectedError, QuerySet, RestrictedError
 from django.http import Http404
 from django.utils import timezone
-from rest_framework import permissions, serializers, status, throttling, viewsets
+from rest_framework import serializers, status, viewsets
 from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -28,58 +28,6 @@ STANDARD_VERBS = {
     "destroy": "delete",
     "restore": "delete",
 }
-
-
-class RolePermission(permissions.BasePermission):
-    """Signed in, and the role allows the verb on the object; querysets already hide the rest."""
-
-    def has_permission(self, request: Request, view: Any) -> bool:
-        """Whether there is a principal at all."""
-        return bool(request.user and request.user.is_authenticated)
-
-    def has_object_permission(self, request: Request, view: Any, obj: Any) -> bool:
-        """Whether the role allows this action on this row."""
-        verb = view.verb_for(view.action) if hasattr(view, "verb_for") else "view"
-        return request.user.has_perm(permission_name(verb, type(obj)), obj)
-
-
-class PrincipalThrottle(throttling.UserRateThrottle):
-    """Requests a second of one principal."""
-
-    scope = "principal"
-
-
-class FilterBackend:
-    """Runs the viewset's FilterSet (shared with the page), ?search= and ?ordering=."""
-
-    def filter_queryset(self, request: Request, queryset: QuerySet, view: Any) -> QuerySet:
-        """The filtered and ordered rows; 422 where a value is bad."""
-        filterset_class = getattr(view, "filterset_class", None)
-        if filterset_class is not None:
-            filterset = filterset_class(request.query_params, queryset=queryset, request=request)
-            if not filterset.is_valid():
-                raise from_django(DjangoValidationError(filterset.errors.as_data()))
-            queryset = filterset.qs
-        if project := request.query_params.get("project"):
-            if parse_uuid(project) is None:
-                raise InvalidInput.of("project", "project must be an id.")
-            queryset = queryset.filter(**{view.project_lookup(): project})
-        ordering = request.query_params.get("ordering")
-        if not ordering:
-            return queryset
-        names = ordering.split(",")
-        allowed = set(getattr(view, "ordering_fields", ("created_at",)))
-        if unknown := [n for n in names if n.lstrip("-") not in allowed]:
-            message = f"Cannot order by {unknown[0]}; use one of {', '.join(sorted(allowed))}."
-            raise InvalidInput.of("ordering", message)
-        return queryset.order_by(*names)
-
-    def get_schema_operation_parameters(self, view: Any) -> list[dict[str, Any]]:
-        """OpenAPI of ordering, search and project."""
-        return [
-            {"name": name, "in": "query", "required": False, "schema": {"type": "string"}}
-            for name in ("ordering", "search", "project")
-        ]
 
 
 class RelatedId(serializers.PrimaryKeyRelatedField):
@@ -149,7 +97,8 @@ class KitSerializer(serializers.ModelSerializer):
                 if field.name not in names:
                     setattr(row, field.attname, getattr(self.instance, field.attname))
         exclude = {
-            f.name for f in row._meta.concrete_fields
+            f.name
+            for f in row._meta.concrete_fields
             if f.name not in names and self.instance is None
         }
         try:
@@ -326,5 +275,10 @@ class ScopedViewSet(viewsets.ModelViewSet):
     def record(self, verb: str, row: Any, **sides: Any) -> None:
         """One audit row, `<model>.<verb>`."""
         project_id = row.pk if row.project_path == "pk" else row.project_id
-        audit.record(f"{row._meta.model_name}.{verb}", actor=self.request.user,
-                     project_id=project_id, target=row, **sides)
+        audit.record(
+            f"{row._meta.model_name}.{verb}",
+            actor=self.request.user,
+            project_id=project_id,
+            target=row,
+            **sides,
+        )

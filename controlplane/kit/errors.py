@@ -154,11 +154,13 @@ def as_domain_error(exc: BaseException) -> DomainError | None:
     if isinstance(exc, DjangoValidationError):
         return from_django(exc)
     if isinstance(exc, Http404):
-        return DomainError("There is nothing here, or you may not see it.", code="not_found",
-                           status=404)
+        return DomainError(
+            "There is nothing here, or you may not see it.", code="not_found", status=404
+        )
     if isinstance(exc, PermissionDenied):
-        return DomainError(str(exc) or "Your role does not allow this.", code="forbidden",
-                           status=403)
+        return DomainError(
+            str(exc) or "Your role does not allow this.", code="forbidden", status=403
+        )
     if isinstance(exc, RequestDataTooBig):
         return DomainError("The body is too large.", code="too_large", status=413)
     if isinstance(exc, exceptions.ValidationError):
@@ -195,5 +197,6 @@ def problem_response(exc: Exception, context: dict[str, Any]) -> Response | None
         headers["Retry-After"] = str(retry_after)
     if error.status == status.HTTP_401_UNAUTHORIZED:
         headers["WWW-Authenticate"] = "Bearer"
-    return Response(body, status=error.status, headers=headers,
-                    content_type="application/problem+json")
+    return Response(
+        body, status=error.status, headers=headers, content_type="application/problem+json"
+    )

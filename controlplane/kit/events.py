@@ -53,9 +53,7 @@ def append(
     with connection.cursor() as cursor:
         cursor.execute(
             """
-            WITH n AS (
-              SELECT (pg_current_xact_id()::text::bigint << 16)
-                     + nextval('event_ordinal') % 65536 AS seq)
+            WITH n AS MATERIALIZED (SELECT next_activity_seq() AS seq)
             INSERT INTO event (subject_id, seq, project_id, at, type, data, activity_seq)
             SELECT %s, n.seq, %s, clock_timestamp(), %s, %s, n.seq FROM n
             """,

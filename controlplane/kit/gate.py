@@ -10,7 +10,12 @@ from django.utils.module_loading import import_string
 
 Point = Literal["run.start", "step.before", "model.call", "tool.call", "output", "deploy"]
 POINTS: tuple[Point, ...] = (
-    "run.start", "step.before", "model.call", "tool.call", "output", "deploy",
+    "run.start",
+    "step.before",
+    "model.call",
+    "tool.call",
+    "output",
+    "deploy",
 )
 
 

@@ -35,9 +35,7 @@ def _default(value: Any) -> Any:
 
 def dumps(value: Any) -> bytes:
     """Compact JSON; Decimal as plain text, UUID and datetime as in the contract."""
-    return orjson.dumps(
-        value, default=_default, option=orjson.OPT_UTC_Z | orjson.OPT_NON_STR_KEYS
-    )
+    return orjson.dumps(value, default=_default, option=orjson.OPT_UTC_Z | orjson.OPT_NON_STR_KEYS)
 
 
 def _refuse_constant(name: str) -> Any:

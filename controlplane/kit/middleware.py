@@ -49,10 +49,14 @@ class DomainErrorMiddleware:
         if not isinstance(exc, DomainError) or error is None:
             return None
         if request.path.startswith("/api/"):
-            body = problem(error.status, error.message, error.code, errors=error.errors,
-                           request_id=request.request_id)
-            return JsonResponse(body, status=error.status,
-                                content_type="application/problem+json")
+            body = problem(
+                error.status,
+                error.message,
+                error.code,
+                errors=error.errors,
+                request_id=request.request_id,
+            )
+            return JsonResponse(body, status=error.status, content_type="application/problem+json")
         if getattr(request, "htmx", False):
             response = HttpResponse(status=error.status)
             toast = {"toast": {"level": "error", "text": error.message}}

@@ -23,9 +23,7 @@ class ScopedQuerySet(models.QuerySet):
 
     def in_trash(self, user: Any) -> Self:
         """Visible rows that were soft-deleted."""
-        return self.filter(
-            project_id__in=list(user.project_roles()), deleted_at__isnull=False
-        )
+        return self.filter(project_id__in=list(user.project_roles()), deleted_at__isnull=False)
 
 
 class Row(models.Model):

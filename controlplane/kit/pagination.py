@@ -23,7 +23,7 @@ def whole_number(text: str | None, default: int, field: str) -> int:
     """A positive integer of the query string; 422 for anything else."""
     if text in (None, ""):
         return default
-    if not str(text).isdigit() or not 0 < int(str(text)[:12]):
+    if not str(text).isdigit() or not int(str(text)[:12]) > 0:
         raise InvalidInput.of(field, f"{field} must be a whole number from 1.")
     return int(str(text)[:12])
 

@@ -108,7 +108,11 @@ class DoorbellBroker(dramatiq.Broker):
 def ring(actor_name: str, queue_name: str, *args: object, times: int = 1) -> None:
     """Wake a worker of a queue, best effort: a lost doorbell costs a poll, never work."""
     message = dramatiq.Message(
-        queue_name=queue_name, actor_name=actor_name, args=args, kwargs={}, options={},
+        queue_name=queue_name,
+        actor_name=actor_name,
+        args=args,
+        kwargs={},
+        options={},
         message_timestamp=current_millis(),
     ).encode()
     try:

@@ -1,0 +1,7 @@
+"""Who works."""
+
+from django.apps import AppConfig
+
+
+class AgentsConfig(AppConfig):
+    name = "agents"

@@ -1,0 +1,7 @@
+"""What it means."""
+
+from django.apps import AppConfig
+
+
+class AnalyticsConfig(AppConfig):
+    name = "analytics"

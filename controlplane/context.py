@@ -1,0 +1,72 @@
+"""What every page's frame shows: the project, the environments, the navigation."""
+
+from typing import Any
+
+from django.http import HttpRequest
+from django.urls import NoReverseMatch, reverse
+
+NAVIGATION = (
+    (
+        "Operate",
+        (
+            ("Dashboard", "dashboard", "layout-dashboard"),
+            ("Runs", "runs:list", "player-play"),
+            ("Approvals", "approvals:list", "checks"),
+            ("Queues", "queues", "stack-2"),
+            ("Reconcile", "reconciliations:list", "git-merge"),
+        ),
+    ),
+    (
+        "Build",
+        (
+            ("Workflows", "workflows:list", "sitemap"),
+            ("Agents", "agents:list", "robot"),
+            ("Tools", "tools:list", "tool"),
+            ("Schedules", "schedules:list", "clock"),
+        ),
+    ),
+    (
+        "Govern",
+        (
+            ("Policies", "policies:list", "shield"),
+            ("Violations", "violations:list", "alert-octagon"),
+            ("Budgets", "budgets:list", "wallet"),
+            ("Audit", "audit:list", "list-details"),
+        ),
+    ),
+    (
+        "Insight",
+        (
+            ("Analytics", "analytics:overview", "chart-line"),
+            ("Exports", "exports:list", "download"),
+        ),
+    ),
+    ("", (("Settings", "settings:project", "settings"),)),
+)
+
+
+def _entry(request: HttpRequest, label: str, name: str, icon: str) -> dict[str, Any] | None:
+    try:
+        url = reverse(name)
+    except NoReverseMatch:
+        return None
+    active = request.path == url or (url != "/" and request.path.startswith(url))
+    return {"label": label, "url": url, "icon": icon, "active": active, "badge": None}
+
+
+def frame(request: HttpRequest) -> dict[str, Any]:
+    """The frame of a signed-in page; nothing for a stranger. Only pages that exist are listed."""
+    if not getattr(request, "user", None) or not request.user.is_authenticated:
+        return {}
+    nav = []
+    for group, entries in NAVIGATION:
+        items = [e for e in (_entry(request, *entry) for entry in entries) if e]
+        if items:
+            nav.append({"group": group, "items": items})
+    return {
+        "nav": nav,
+        "current_project": request.place.project,
+        "projects": request.place.projects,
+        "environments": request.place.environments,
+        "current_environment": request.place.environment,
+    }

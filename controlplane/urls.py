@@ -1,0 +1,13 @@
+"""The table of contents of the site."""
+
+from django.contrib import admin
+from django.urls import include, path
+
+from controlplane import health
+
+urlpatterns = [
+    path("health/live", health.live, name="health-live"),
+    path("health/ready", health.ready, name="health-ready"),
+    path("api/v1/", include("controlplane.api_urls")),
+    path("admin/", admin.site.urls),
+]

@@ -1,0 +1,7 @@
+"""What is allowed."""
+
+from django.apps import AppConfig
+
+
+class GovernanceConfig(AppConfig):
+    name = "governance"

@@ -1,0 +1,7 @@
+"""Who may do what, where."""
+
+from django.apps import AppConfig
+
+
+class ProjectsConfig(AppConfig):
+    name = "projects"

@@ -1,0 +1,127 @@
+"""The one table of role × action; code, tests and documents read it."""
+
+from django.db import models
+
+
+class Role(models.TextChoices):
+    """Roles of a member, from least to most."""
+
+    VIEWER = "viewer"
+    OPERATOR = "operator"
+    ADMIN = "admin"
+    OWNER = "owner"
+
+
+ROLES = Role.choices
+
+# Each role also has everything of the ones above it in this table.
+VIEWER = frozenset(
+    {
+        "projects.view_project",
+        "projects.view_membership",
+        "projects.view_environment",
+        "projects.view_secret",
+        "projects.view_savedview",
+        "projects.add_savedview",
+        "projects.change_savedview",
+        "projects.delete_savedview",
+        "tools.view_tool",
+        "tools.view_toolserver",
+        "agents.view_agent",
+        "agents.view_deployment",
+        "agents.view_instance",
+        "workflows.view_workflow",
+        "workflows.view_schedule",
+        "workflows.view_trigger",
+        "workflows.validate_workflow",
+        "governance.view_approval",
+        "governance.view_auditentry",
+        "governance.view_policy",
+        "governance.view_violation",
+        "governance.view_budget",
+        "runs.view_run",
+        "analytics.view_report",
+    }
+)
+OPERATOR = frozenset(
+    {
+        "tools.add_tool",
+        "tools.change_tool",
+        "tools.delete_tool",
+        "tools.test_tool",
+        "tools.add_toolserver",
+        "tools.change_toolserver",
+        "tools.delete_toolserver",
+        "agents.add_agent",
+        "agents.change_agent",
+        "agents.delete_agent",
+        "agents.try_agent",
+        "agents.deploy_agent",
+        "agents.scale_agent",
+        "workflows.add_workflow",
+        "workflows.change_workflow",
+        "workflows.delete_workflow",
+        "workflows.publish_workflow",
+        "workflows.test_workflow",
+        "workflows.add_schedule",
+        "workflows.change_schedule",
+        "workflows.delete_schedule",
+        "workflows.add_trigger",
+        "workflows.change_trigger",
+        "workflows.delete_trigger",
+        "governance.decide_approval",
+        "governance.change_violation",
+        "runs.add_run",
+        "runs.change_run",
+        "runs.cancel_run",
+        "runs.retry_run",
+        "runs.pause_run",
+        "runs.resume_run",
+        "runs.fork_run",
+        "runs.signal_run",
+        "runs.answer_run",
+        "runs.reconcile_run",
+    }
+)
+ADMIN = frozenset(
+    {
+        "projects.change_project",
+        "projects.add_membership",
+        "projects.change_membership",
+        "projects.delete_membership",
+        "projects.add_environment",
+        "projects.change_environment",
+        "projects.delete_environment",
+        "projects.add_secret",
+        "projects.change_secret",
+        "projects.delete_secret",
+        "projects.view_apikey",
+        "projects.add_apikey",
+        "projects.change_apikey",
+        "projects.delete_apikey",
+        "tools.approve_tool",
+        "agents.deploy_protected_agent",
+        "governance.add_policy",
+        "governance.change_policy",
+        "governance.delete_policy",
+        "governance.test_policy",
+        "governance.add_budget",
+        "governance.change_budget",
+        "governance.delete_budget",
+        "runs.delete_run",
+    }
+)
+OWNER = frozenset({"projects.delete_project", "projects.freeze_project"})
+
+PERMISSIONS: dict[str, frozenset[str]] = {
+    Role.VIEWER: VIEWER,
+    Role.OPERATOR: VIEWER | OPERATOR,
+    Role.ADMIN: VIEWER | OPERATOR | ADMIN,
+    Role.OWNER: VIEWER | OPERATOR | ADMIN | OWNER,
+}
+EVERY_PERMISSION = PERMISSIONS[Role.OWNER]
+
+
+def allows(role: str | None, permission: str) -> bool:
+    """Whether a role has a permission; an unknown role has none."""
+    return permission in PERMISSIONS.get(role or "", frozenset())

@@ -1,0 +1,7 @@
+"""What happens and happened."""
+
+from django.apps import AppConfig
+
+
+class RunsConfig(AppConfig):
+    name = "runs"

@@ -1,0 +1,317 @@
+"""What happened: runs, their steps, attempts, effects, checkpoints and log lines."""
+
+from typing import Any
+
+from django.contrib.postgres.fields import ArrayField
+from django.core.validators import MaxValueValidator, MinValueValidator
+from django.db import models
+from django.utils import timezone
+
+from controlplane.kit.ids import uuid7
+from controlplane.kit.models import ScopedQuerySet
+from projects.models import Environment, Project
+from runs.states import RUN_TERMINAL, Relation, RunStatus, StepStatus, Trigger
+from workflows.models import Workflow, WorkflowVersion
+
+PAYLOADS = ("input", "output", "pins")
+
+
+class RunQuerySet(ScopedQuerySet):
+    """Reads of runs."""
+
+    def for_list(self) -> "RunQuerySet":
+        """Without payloads, with the names a row shows."""
+        return self.select_related("workflow", "workflow_version", "environment").defer(*PAYLOADS)
+
+    def alive_states(self) -> "RunQuerySet":
+        """Runs that have not ended."""
+        return self.exclude(status__in=RUN_TERMINAL)
+
+
+class Run(models.Model):
+    """One execution of a workflow version, with everything it will use pinned at its start.
+
+    The hot columns are written by runs.dispatch; `status` only by it and by runs.lifecycle.
+    """
+
+    project_path = "project"
+    soft_deletes = False
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    project = models.ForeignKey(Project, models.CASCADE, related_name="runs")
+    workflow = models.ForeignKey(Workflow, models.CASCADE, related_name="runs")
+    workflow_version = models.ForeignKey(WorkflowVersion, models.PROTECT, related_name="+")
+    environment = models.ForeignKey(Environment, models.PROTECT, related_name="+")
+    trigger = models.CharField(max_length=8, choices=Trigger, default=Trigger.MANUAL)
+    status = models.CharField(max_length=10, choices=RunStatus, default=RunStatus.QUEUED)
+    reason = models.CharField(max_length=40, blank=True, default="")
+    input = models.JSONField(default=dict)
+    output = models.JSONField(null=True)
+    error = models.JSONField(null=True)
+    # Slug → version id of every agent, tool and sub-workflow, fixed at the start.
+    pins = models.JSONField(default=dict)
+    tags = ArrayField(models.CharField(max_length=60), default=list, blank=True)
+    priority = models.SmallIntegerField(
+        default=0, validators=[MinValueValidator(-100), MaxValueValidator(100)]
+    )
+    parent = models.ForeignKey(
+        "self", models.SET_NULL, null=True, blank=True, related_name="children"
+    )
+    relation = models.CharField(max_length=5, choices=Relation, null=True, blank=True)
+    root_id = models.UUIDField()
+    started_by_type = models.CharField(max_length=12)
+    started_by_id = models.UUIDField(null=True)
+    started_by_name = models.CharField(max_length=120)
+    simulated = models.BooleanField(default=False)
+    idempotency_key = models.CharField(max_length=255, null=True)
+    request_sha256 = models.CharField(max_length=64, blank=True, default="")
+    created_at = models.DateTimeField(default=timezone.now)
+    updated_at = models.DateTimeField(default=timezone.now)
+    started_at = models.DateTimeField(null=True)
+    ended_at = models.DateTimeField(null=True)
+    deadline_at = models.DateTimeField(null=True)
+    cancel_requested_at = models.DateTimeField(null=True)
+    paused_at = models.DateTimeField(null=True)
+    open_steps = models.IntegerField(default=0)
+    input_tokens = models.BigIntegerField(default=0)
+    output_tokens = models.BigIntegerField(default=0)
+    cost = models.DecimalField(max_digits=20, decimal_places=12, null=True)
+    unpriced_calls = models.IntegerField(default=0)
+    currency = models.CharField(max_length=3, default="USD")
+    last_seq = models.BigIntegerField(default=0)
+    last_log_seq = models.BigIntegerField(default=0)
+
+    objects = RunQuerySet.as_manager()
+
+    class Meta:
+        db_table = "run"
+        ordering = ["-created_at", "-id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["project", "idempotency_key"],
+                name="run_idempotency_key",
+                condition=models.Q(idempotency_key__isnull=False),
+            )
+        ]
+        indexes = [
+            models.Index(fields=["project", "-created_at", "-id"], name="run_list"),
+            models.Index(fields=["project", "status", "-created_at", "-id"], name="run_by_status"),
+            models.Index(fields=["workflow", "-created_at", "-id"], name="run_by_workflow"),
+            models.Index(
+                fields=["status"],
+                name="run_alive",
+                condition=models.Q(
+                    status__in=("queued", "running", "waiting", "paused", "cancelling")
+                ),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.workflow} …{str(self.pk)[-8:]}"
+
+    def get_absolute_url(self) -> str:
+        """The run's page."""
+        return f"/runs/{self.pk}/"
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether it has ended."""
+        return self.status in RUN_TERMINAL
+
+    @property
+    def duration_ms(self) -> int | None:
+        """From the first step to the end, or to now; null before it started."""
+        if self.started_at is None:
+            return None
+        return round(((self.ended_at or timezone.now()) - self.started_at).total_seconds() * 1000)
+
+    @property
+    def started_by(self) -> dict[str, Any]:
+        """Who started it: {type, id, name}."""
+        return {
+            "type": self.started_by_type,
+            "id": str(self.started_by_id) if self.started_by_id else None,
+            "name": self.started_by_name,
+        }
+
+
+class Step(models.Model):
+    """One node of a run's graph (or of one item of a map, one pass of a loop).
+
+    `deps_left` counts undecided incoming edges, `deps_taken` the taken ones. A ready row is the
+    entry of the queue. `lease` fences: only the holder of the token may complete the step.
+    `undecided` marks a step that ended while the run's row was locked by another.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    run = models.ForeignKey(Run, models.CASCADE, related_name="steps")
+    node = models.CharField(max_length=80)
+    path = models.CharField(max_length=255, blank=True, default="")
+    position = models.IntegerField(default=0)
+    kind = models.CharField(max_length=10)
+    name = models.CharField(max_length=200)
+    status = models.CharField(max_length=10, choices=StepStatus, default=StepStatus.PENDING)
+    reason = models.CharField(max_length=40, blank=True, default="")
+    attempt = models.SmallIntegerField(default=0)
+    crash_count = models.SmallIntegerField(default=0)
+    deps_left = models.IntegerField(default=0)
+    deps_taken = models.IntegerField(default=0)
+    queue = models.CharField(max_length=60, default="shared")
+    pool = models.CharField(max_length=3, default="cpu")
+    priority = models.SmallIntegerField(default=0)
+    ready_at = models.DateTimeField(null=True)
+    wake_at = models.DateTimeField(null=True)
+    deadline_at = models.DateTimeField(null=True)
+    lease = models.UUIDField(null=True)
+    worker_id = models.UUIDField(null=True)
+    undecided = models.BooleanField(default=False)
+    edges = models.JSONField(null=True)
+    parent_step = models.ForeignKey("self", models.CASCADE, null=True, related_name="body_steps")
+    state = models.JSONField(null=True)
+    input = models.JSONField(null=True)
+    output = models.JSONField(null=True)
+    error = models.JSONField(null=True)
+    started_at = models.DateTimeField(null=True)
+    ended_at = models.DateTimeField(null=True)
+    input_tokens = models.BigIntegerField(default=0)
+    output_tokens = models.BigIntegerField(default=0)
+    cost = models.DecimalField(max_digits=20, decimal_places=12, null=True)
+    unpriced_calls = models.IntegerField(default=0)
+    agent_id = models.UUIDField(null=True)
+    tool_id = models.UUIDField(null=True)
+    approval_id = models.UUIDField(null=True)
+
+    class Meta:
+        db_table = "step"
+        ordering = ["position", "path", "id"]
+        constraints = [models.UniqueConstraint(fields=["run", "path", "node"], name="step_once")]
+        indexes = [
+            models.Index(
+                fields=["queue", "pool", "-priority", "ready_at"],
+                name="step_ready",
+                condition=models.Q(status="ready"),
+            ),
+            models.Index(
+                fields=["wake_at"],
+                name="step_wake",
+                condition=models.Q(status="waiting", wake_at__isnull=False),
+            ),
+            models.Index(
+                fields=["worker_id"], name="step_leased", condition=models.Q(status="running")
+            ),
+            models.Index(fields=["run"], name="step_undecided", condition=models.Q(undecided=True)),
+            models.Index(
+                fields=["agent_id", "-started_at"],
+                name="step_by_agent",
+                condition=models.Q(agent_id__isnull=False),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.node} of {self.run_id}"
+
+    @property
+    def duration_ms(self) -> int | None:
+        """From start to end, or to now; null before it started."""
+        if self.started_at is None:
+            return None
+        return round(((self.ended_at or timezone.now()) - self.started_at).total_seconds() * 1000)
+
+
+class Attempt(models.Model):
+    """An attempt that did not end its step; the last attempt is the step's own row."""
+
+    pk = models.CompositePrimaryKey("step_id", "n")
+    step = models.ForeignKey(Step, models.CASCADE, related_name="attempts")
+    n = models.SmallIntegerField()
+    status = models.CharField(max_length=10)
+    started_at = models.DateTimeField(null=True)
+    ended_at = models.DateTimeField()
+    error = models.JSONField(null=True)
+    worker_id = models.UUIDField(null=True)
+
+    class Meta:
+        db_table = "attempt"
+
+    def __str__(self) -> str:
+        return f"attempt {self.n} of {self.step_id}"
+
+
+class Effect(models.Model):
+    """A declared outside effect: written as an intent before the call, done after it."""
+
+    class State(models.TextChoices):
+        INTENT = "intent"
+        DONE = "done"
+        UNKNOWN = "unknown"
+        RESOLVED = "resolved"
+
+    project_path = "run__project"
+    soft_deletes = False
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    run = models.ForeignKey(Run, models.CASCADE, related_name="effects")
+    step = models.ForeignKey(Step, models.CASCADE, related_name="effects")
+    ordinal = models.IntegerField()
+    key = models.CharField(max_length=80)
+    tool_id = models.UUIDField(null=True)
+    tool_name = models.CharField(max_length=120)
+    effect_class = models.CharField(max_length=10)
+    args_sha256 = models.CharField(max_length=64)
+    arguments = models.JSONField(null=True)
+    state = models.CharField(max_length=8, choices=State, default=State.INTENT)
+    result = models.JSONField(null=True)
+    created_at = models.DateTimeField(default=timezone.now)
+    done_at = models.DateTimeField(null=True)
+
+    objects = ScopedQuerySet.as_manager()
+
+    class Meta:
+        db_table = "effect"
+        constraints = [models.UniqueConstraint(fields=["step", "ordinal"], name="effect_once")]
+        indexes = [
+            models.Index(
+                fields=["run"],
+                name="effect_open",
+                condition=models.Q(state__in=("intent", "unknown")),
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.tool_name} {self.state}"
+
+
+class Checkpoint(models.Model):
+    """One finished model call or tool call of an agent's loop; a crash goes on after the last."""
+
+    pk = models.CompositePrimaryKey("step_id", "ordinal")
+    step = models.ForeignKey(Step, models.CASCADE, related_name="checkpoints")
+    ordinal = models.IntegerField()
+    kind = models.CharField(max_length=8)
+    content = models.JSONField()
+    at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        db_table = "checkpoint"
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.ordinal} of {self.step_id}"
+
+
+class LogLine(models.Model):
+    """One line of a run's log; its seq counts by itself."""
+
+    pk = models.CompositePrimaryKey("run_id", "seq")
+    run = models.ForeignKey(Run, models.CASCADE, related_name="log_lines")
+    seq = models.BigIntegerField()
+    at = models.DateTimeField()
+    level = models.CharField(max_length=8)
+    step_id = models.UUIDField(null=True)
+    message = models.TextField()
+    data = models.JSONField(null=True)
+
+    class Meta:
+        db_table = "log_line"
+
+    def __str__(self) -> str:
+        return self.message[:80]

@@ -1,0 +1,141 @@
+"""What an agent may call: tools, their immutable versions, and the calls that were made."""
+
+from django.contrib.postgres.fields import ArrayField
+from django.core.validators import MaxValueValidator, MinValueValidator
+from django.db import models
+
+from controlplane.kit.models import Row, SoftDeletedRow
+from projects.models import Project, name_rule, slug_rule
+
+
+class Kind(models.TextChoices):
+    """Where a tool's work is done."""
+
+    HTTP = "http", "HTTP"
+    MCP = "mcp", "MCP"
+    PYTHON = "python", "Python"
+    AGENT = "agent", "Agent"
+
+
+class EffectClass(models.TextChoices):
+    """What repeating a call does outside."""
+
+    READ = "read"
+    IDEMPOTENT = "idempotent"
+    CHECKABLE = "checkable"
+    UNSAFE = "unsafe"
+
+
+class Stakes(models.TextChoices):
+    """What a call can do at worst."""
+
+    READ = "read"
+    WRITE = "write"
+    DESTRUCTIVE = "destructive"
+
+
+class Tool(SoftDeletedRow):
+    """A callable thing of a project; its work is described by `current` version."""
+
+    class Status(models.TextChoices):
+        ACTIVE = "active"
+        TESTING = "testing"
+        INACTIVE = "inactive"
+        DEPRECATED = "deprecated"
+
+    project = models.ForeignKey(Project, models.CASCADE, related_name="tools")
+    slug = models.CharField(max_length=63, validators=[slug_rule])
+    name = models.CharField(max_length=120, validators=[name_rule])
+    kind = models.CharField(max_length=8, choices=Kind)
+    description = models.TextField(blank=True, default="", max_length=4000)
+    status = models.CharField(max_length=10, choices=Status, default=Status.ACTIVE)
+    tags = ArrayField(models.CharField(max_length=60), default=list, blank=True)
+    effect_class = models.CharField(max_length=10, choices=EffectClass, default=EffectClass.UNSAFE)
+    stakes = models.CharField(max_length=11, choices=Stakes, default=Stakes.WRITE)
+    rate_limit = models.JSONField(null=True, blank=True)
+    timeout_seconds = models.FloatField(
+        default=30, validators=[MinValueValidator(0.1), MaxValueValidator(3600)]
+    )
+    current = models.ForeignKey(
+        "ToolVersion", models.SET_NULL, null=True, blank=True, related_name="+", editable=False
+    )
+
+    class Meta:
+        db_table = "tool"
+        ordering = ["name"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["project", "slug"],
+                name="tool_slug_once",
+                violation_error_message="This project has a tool of that slug.",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    def get_absolute_url(self) -> str:
+        """The tool's page."""
+        return f"/tools/{self.pk}/"
+
+
+class ToolVersion(Row):
+    """An immutable definition of a tool."""
+
+    project_path = "tool__project"
+
+    class Approval(models.TextChoices):
+        PENDING = "pending"
+        APPROVED = "approved"
+        QUARANTINED = "quarantined"
+
+    tool = models.ForeignKey(Tool, models.CASCADE, related_name="versions")
+    number = models.PositiveIntegerField()
+    config = models.JSONField(default=dict)
+    input_schema = models.JSONField(default=dict)
+    output_schema = models.JSONField(null=True, blank=True)
+    definition_sha256 = models.CharField(max_length=64)
+    approval = models.CharField(max_length=11, choices=Approval, default=Approval.APPROVED)
+    created_by_name = models.CharField(max_length=120, blank=True, default="")
+
+    class Meta:
+        db_table = "tool_version"
+        ordering = ["-number"]
+        constraints = [models.UniqueConstraint(fields=["tool", "number"], name="tool_version_once")]
+
+    def __str__(self) -> str:
+        return f"{self.tool} v{self.number}"
+
+
+class ToolCall(models.Model):
+    """One call of a tool, as it happened. Runs, steps and agents are ids, not keys: they lie to
+    the right of this app."""
+
+    project_path = "project"
+    soft_deletes = False
+
+    id = models.UUIDField(primary_key=True, editable=False)
+    project = models.ForeignKey(Project, models.CASCADE, related_name="+")
+    tool = models.ForeignKey(Tool, models.CASCADE, related_name="calls")
+    tool_version = models.ForeignKey(ToolVersion, models.CASCADE, related_name="+")
+    run_id = models.UUIDField(null=True)
+    step_id = models.UUIDField(null=True)
+    agent_id = models.UUIDField(null=True)
+    workflow_id = models.UUIDField(null=True)
+    state = models.CharField(max_length=12)
+    error_code = models.CharField(max_length=60, blank=True, default="")
+    latency_ms = models.FloatField(null=True)
+    args_sha256 = models.CharField(max_length=64, blank=True, default="")
+    idempotency_key = models.CharField(max_length=80, blank=True, default="")
+    cost = models.DecimalField(max_digits=20, decimal_places=12, null=True)
+    started_at = models.DateTimeField()
+
+    class Meta:
+        db_table = "tool_call"
+        indexes = [
+            models.Index(fields=["tool", "started_at"], name="tool_call_usage"),
+            models.Index(fields=["step_id"], name="tool_call_step"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.tool_id} {self.state}"

@@ -1,0 +1,7 @@
+"""What is to be done."""
+
+from django.apps import AppConfig
+
+
+class WorkflowsConfig(AppConfig):
+    name = "workflows"

@@ -1,0 +1,82 @@
+"""What is to be done: workflows and their versions."""
+
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+
+from controlplane.kit.models import Row, SoftDeletedRow
+from projects.models import Project, name_rule, slug_rule
+
+
+class Workflow(SoftDeletedRow):
+    """A named graph of steps; its work is described by its versions."""
+
+    class Status(models.TextChoices):
+        ACTIVE = "active"
+        INACTIVE = "inactive"
+        DEPRECATED = "deprecated"
+
+    project = models.ForeignKey(Project, models.CASCADE, related_name="workflows")
+    slug = models.CharField(max_length=63, validators=[slug_rule])
+    name = models.CharField(max_length=120, validators=[name_rule])
+    description = models.TextField(blank=True, default="", max_length=4000)
+    status = models.CharField(max_length=10, choices=Status, default=Status.ACTIVE)
+    tags = ArrayField(models.CharField(max_length=60), default=list, blank=True)
+    # The newest version, draft or not, and the newest released one.
+    head = models.ForeignKey(
+        "WorkflowVersion", models.SET_NULL, null=True, blank=True, related_name="+", editable=False
+    )
+    released = models.ForeignKey(
+        "WorkflowVersion", models.SET_NULL, null=True, blank=True, related_name="+", editable=False
+    )
+    # Runs at once: of the workflow, and of one value of a CEL key over the input.
+    concurrency_limit = models.PositiveIntegerField(null=True, blank=True)
+    concurrency_key = models.CharField(max_length=2000, blank=True, default="")
+    concurrency_key_limit = models.PositiveIntegerField(null=True, blank=True)
+
+    class Meta:
+        db_table = "workflow"
+        ordering = ["name"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["project", "slug"],
+                name="workflow_slug_once",
+                violation_error_message="This project has a workflow of that slug.",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    def get_absolute_url(self) -> str:
+        """The workflow's page."""
+        return f"/workflows/{self.pk}/"
+
+
+class WorkflowVersion(Row):
+    """One definition; once released it never changes."""
+
+    project_path = "workflow__project"
+
+    class State(models.TextChoices):
+        DRAFT = "draft"
+        RELEASED = "released"
+        DEPRECATED = "deprecated"
+
+    workflow = models.ForeignKey(Workflow, models.CASCADE, related_name="versions")
+    number = models.PositiveIntegerField()
+    state = models.CharField(max_length=10, choices=State, default=State.DRAFT)
+    definition = models.JSONField()
+    sha256 = models.CharField(max_length=64)
+    note = models.CharField(max_length=500, blank=True, default="")
+    created_by_name = models.CharField(max_length=120, blank=True, default="")
+    released_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        db_table = "workflow_version"
+        ordering = ["-number"]
+        constraints = [
+            models.UniqueConstraint(fields=["workflow", "number"], name="workflow_version_once")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.workflow} v{self.number}"
