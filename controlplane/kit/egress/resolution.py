@@ -1,6 +1,7 @@
 """Names to addresses: resolved once, every address checked, only checked ones handed out."""
 
 import asyncio
+import os
 import socket
 from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -21,6 +22,10 @@ def lookup(host: str, port: int) -> list[str]:
 def _threads() -> ThreadPoolExecutor:
     # Its own pool: names that resolve slowly must not take the threads of anybody else.
     return ThreadPoolExecutor(max_workers=16, thread_name_prefix="resolve")
+
+
+# A child process has the executor but none of its threads.
+os.register_at_fork(after_in_child=_threads.cache_clear)
 
 
 def check(host: str, port: int, found: list[str], allow: Iterable[Permit]) -> list[str]:
