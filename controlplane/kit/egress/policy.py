@@ -22,7 +22,8 @@ CONNECT_SECONDS = 10.0
 # Below the five seconds after which common servers close an idle connection.
 KEEPALIVE_SECONDS = 4.0
 MAX_CONNECTIONS = 1000
-MAX_IDLE_CONNECTIONS = 100
+# Each idle connection is looked at again for every call: few are cheaper than many.
+MAX_IDLE_CONNECTIONS = 32
 # What a redirect to another origin keeps: everything else may carry a credential.
 _HARMLESS_HEADERS = frozenset(
     ("accept", "accept-encoding", "accept-language", "connection", "content-encoding",
