@@ -44,6 +44,8 @@ class Run(models.Model):
     environment = models.ForeignKey(Environment, models.PROTECT, related_name="+")
     trigger = models.CharField(max_length=8, choices=Trigger, default=Trigger.MANUAL)
     status = models.CharField(max_length=10, choices=RunStatus, default=RunStatus.QUEUED)
+    # Where a cancelling run will end.
+    end_status = models.CharField(max_length=10, blank=True, default="")
     reason = models.CharField(max_length=40, blank=True, default="")
     input = models.JSONField(default=dict)
     output = models.JSONField(null=True)
@@ -72,7 +74,9 @@ class Run(models.Model):
     deadline_at = models.DateTimeField(null=True)
     cancel_requested_at = models.DateTimeField(null=True)
     paused_at = models.DateTimeField(null=True)
+    # Steps that have not ended, and those of them that are ready or running.
     open_steps = models.IntegerField(default=0)
+    busy_steps = models.IntegerField(default=0)
     input_tokens = models.BigIntegerField(default=0)
     output_tokens = models.BigIntegerField(default=0)
     cost = models.DecimalField(max_digits=20, decimal_places=12, null=True)
@@ -164,6 +168,7 @@ class Step(models.Model):
     deadline_at = models.DateTimeField(null=True)
     lease = models.UUIDField(null=True)
     worker_id = models.UUIDField(null=True)
+    leased_at = models.DateTimeField(null=True)
     undecided = models.BooleanField(default=False)
     edges = models.JSONField(null=True)
     parent_step = models.ForeignKey("self", models.CASCADE, null=True, related_name="body_steps")

@@ -1,0 +1,239 @@
+"""The hand-written SQL of the hot path. Rows travel as one JSON array a statement."""
+
+_RUN_COLUMNS = """id, project_id, workflow_id, workflow_version_id, status, end_status, reason,
+  last_seq, open_steps, busy_steps, priority"""
+
+LOCK_RUNS = f"SELECT {_RUN_COLUMNS} FROM run WHERE id = ANY(%s) ORDER BY id FOR NO KEY UPDATE"
+LOCK_FREE_RUNS = LOCK_RUNS + " SKIP LOCKED"
+
+# Leases that still hold. Locked after the run, so that nobody rotates them meanwhile.
+HELD_STEPS = """
+SELECT s.id FROM step s JOIN unnest(%s::uuid[], %s::uuid[]) AS h(id, lease)
+  ON s.id = h.id AND s.lease = h.lease
+WHERE s.status = 'running' FOR NO KEY UPDATE OF s
+"""
+
+_STEP_COLUMNS = """s.id, s.run_id, s.path, s.node, s.status, s.deps_left, s.deps_taken, s.queue,
+  s.pool, s.kind, s.attempt"""
+
+FRONTIER = f"""
+SELECT {_STEP_COLUMNS} FROM step s
+JOIN unnest(%s::uuid[], %s::text[], %s::text[]) AS f(run_id, path, node)
+  ON s.run_id = f.run_id AND s.path = f.path AND s.node = f.node
+"""
+
+END_STEPS = """
+UPDATE step s SET status = c.status, reason = c.reason, input = c.input, output = c.output,
+  error = c.error, edges = c.edges, undecided = c.undecided, lease = NULL, wake_at = NULL,
+  state = CASE WHEN c.undecided AND c.fatal THEN '{"fatal": true}'::jsonb ELSE s.state END,
+  input_tokens = s.input_tokens + c.it, output_tokens = s.output_tokens + c.ot,
+  cost = CASE WHEN c.cost IS NULL THEN s.cost ELSE coalesce(s.cost, 0) + c.cost END,
+  unpriced_calls = s.unpriced_calls + c.un, ended_at = clock_timestamp()
+FROM jsonb_to_recordset(%s::jsonb) AS c(id uuid, lease uuid, status text, reason text, input jsonb,
+  output jsonb, error jsonb, edges jsonb, fatal boolean, it bigint, ot bigint, cost numeric,
+  un int, undecided boolean)
+WHERE s.id = c.id AND s.lease = c.lease AND s.status = 'running'
+"""
+
+RETRY_STEPS = """
+WITH c AS (
+  SELECT * FROM jsonb_to_recordset(%s::jsonb) AS c(id uuid, lease uuid, error jsonb, input jsonb,
+    ms bigint, it bigint, ot bigint, cost numeric, un int)),
+kept AS (
+  INSERT INTO attempt (step_id, n, status, started_at, ended_at, error, worker_id)
+  SELECT s.id, s.attempt, 'failed', s.leased_at, clock_timestamp(), c.error, s.worker_id
+  FROM step s JOIN c ON s.id = c.id AND s.lease = c.lease
+  ON CONFLICT DO NOTHING)
+UPDATE step s SET status = 'waiting', reason = 'backoff', lease = NULL, input = c.input,
+  error = c.error, wake_at = clock_timestamp() + c.ms * interval '1 ms',
+  input_tokens = s.input_tokens + c.it, output_tokens = s.output_tokens + c.ot,
+  cost = CASE WHEN c.cost IS NULL THEN s.cost ELSE coalesce(s.cost, 0) + c.cost END,
+  unpriced_calls = s.unpriced_calls + c.un
+FROM c WHERE s.id = c.id AND s.lease = c.lease AND s.status = 'running'
+"""
+
+PROGRESS_STEPS = """
+UPDATE step s SET status = c.status, deps_left = c.left, deps_taken = c.taken, lease = c.lease,
+  worker_id = c.worker, attempt = c.attempt, wake_at = NULL,
+  reason = CASE WHEN c.status = 'ready' THEN s.reason ELSE '' END,
+  ready_at = CASE WHEN c.status IN ('ready', 'running') THEN clock_timestamp() ELSE s.ready_at END,
+  started_at = CASE WHEN c.status = 'running' THEN coalesce(s.started_at, clock_timestamp())
+    ELSE s.started_at END,
+  leased_at = CASE WHEN c.status = 'running' THEN clock_timestamp() ELSE s.leased_at END,
+  ended_at = CASE WHEN c.status = 'skipped' THEN clock_timestamp() ELSE s.ended_at END
+FROM jsonb_to_recordset(%s::jsonb) AS c(id uuid, status text, "left" int, taken int, lease uuid,
+  worker uuid, attempt int)
+WHERE s.id = c.id
+"""
+
+CANCEL_OPEN_STEPS = """
+UPDATE step SET status = 'cancelled', reason = %s, ended_at = clock_timestamp(), wake_at = NULL,
+  undecided = false
+WHERE run_id = %s AND status IN ('pending', 'ready', 'waiting', 'parked')
+RETURNING id, node
+"""
+
+WRITE_RUNS = """
+UPDATE run r SET status = c.status, end_status = c."end", reason = c.reason, last_seq = c.seq,
+  open_steps = c.open, busy_steps = c.busy, output = coalesce(c.output, r.output),
+  error = coalesce(c.error, r.error), updated_at = clock_timestamp(),
+  input_tokens = r.input_tokens + c.it, output_tokens = r.output_tokens + c.ot,
+  cost = CASE WHEN c.cost IS NULL THEN r.cost ELSE coalesce(r.cost, 0) + c.cost END,
+  unpriced_calls = r.unpriced_calls + c.un,
+  ended_at = CASE WHEN c.ended THEN coalesce(r.ended_at, clock_timestamp()) ELSE r.ended_at END
+FROM jsonb_to_recordset(%s::jsonb) AS c(id uuid, status text, "end" text, reason text, seq bigint,
+  open int, busy int, output jsonb, error jsonb, it bigint, ot bigint, cost numeric, un int,
+  ended boolean)
+WHERE r.id = c.id
+"""
+
+WRITE_EVENTS = """
+INSERT INTO event (subject_id, seq, project_id, at, type, step_id, data, activity_seq)
+SELECT c.s, c.n, c.p, clock_timestamp(), c.t, c.st, c.d,
+  CASE WHEN c.a THEN next_activity_seq() END
+FROM jsonb_to_recordset(%s::jsonb) AS c(s uuid, n bigint, p uuid, t text, st uuid, d jsonb,
+  a boolean)
+"""
+
+WRITE_TOOL_CALLS = """
+INSERT INTO tool_call (id, project_id, tool_id, tool_version_id, run_id, step_id, agent_id,
+  workflow_id, state, error_code, latency_ms, args_sha256, idempotency_key, cost, started_at)
+SELECT c.id, c.project, c.tool, c.version, c.run, c.step, c.agent, c.workflow, c.state, c.error,
+  c.ms, c.args, c.key, c.cost, clock_timestamp() - coalesce(c.ms, 0) * interval '1 ms'
+FROM jsonb_to_recordset(%s::jsonb) AS c(id uuid, project uuid, tool uuid, version uuid, run uuid,
+  step uuid, agent uuid, workflow uuid, state text, error text, ms double precision, args text,
+  key text, cost numeric)
+ON CONFLICT DO NOTHING
+"""
+
+WRITE_MODEL_CALLS = """
+INSERT INTO model_call (id, project_id, agent_id, agent_version_id, run_id, step_id, workflow_id,
+  environment_id, turn, provider, model, response_model, state, error_code, finish_reason,
+  input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, reasoning_tokens,
+  latency_ms, first_token_ms, cost, currency, price_status, started_at)
+SELECT c.id, c.project, c.agent, c.version, c.run, c.step, c.workflow, c.environment, c.turn,
+  c.provider, c.model, c.response_model, c.state, c.error, c.finish, c.it, c.ot, c.cr, c.cw, c.rt,
+  c.ms, c.first_ms, c.cost, c.currency, c.price_status,
+  clock_timestamp() - coalesce(c.ms, 0) * interval '1 ms'
+FROM jsonb_to_recordset(%s::jsonb) AS c(id uuid, project uuid, agent uuid, version uuid, run uuid,
+  step uuid, workflow uuid, environment uuid, turn int, provider text, model text,
+  response_model text, state text, error text, finish text, it bigint, ot bigint, cr bigint,
+  cw bigint, rt bigint, ms double precision, first_ms double precision, cost numeric,
+  currency text, price_status text)
+ON CONFLICT DO NOTHING
+"""
+
+# Everything a run start writes, in one statement and so in one commit.
+START = """
+WITH r AS (
+  INSERT INTO run (id, project_id, workflow_id, workflow_version_id, environment_id, trigger,
+    status, end_status, reason, input, pins, tags, priority, parent_id, relation, root_id,
+    started_by_type, started_by_id, started_by_name, simulated, idempotency_key, request_sha256,
+    created_at, updated_at, deadline_at, open_steps, busy_steps, input_tokens, output_tokens,
+    unpriced_calls, currency, last_seq, last_log_seq)
+  SELECT c.id, c.project, c.workflow, c.version, c.environment, c.trigger, 'queued', '', '',
+    c.input, c.pins, c.tags, c.priority, c.parent, c.relation, c.root, c.by_type, c.by_id,
+    c.by_name, c.simulated, c.key, c.sha, clock_timestamp(), clock_timestamp(),
+    clock_timestamp() + c.deadline * interval '1 s', c.open, c.busy, 0, 0, 0, 'USD',
+    c.events, 0
+  FROM jsonb_to_recordset(%(runs)s::jsonb) AS c(id uuid, project uuid, workflow uuid,
+    version uuid, environment uuid, trigger text, input jsonb, pins jsonb, tags text[],
+    priority smallint, parent uuid, relation text, root uuid, by_type text, by_id uuid,
+    by_name text, simulated boolean, key text, sha text, deadline double precision, open int,
+    busy int, events bigint)
+  RETURNING id),
+s AS (
+  INSERT INTO step (id, run_id, node, path, position, kind, name, status, reason, attempt,
+    crash_count, deps_left, deps_taken, queue, pool, priority, ready_at, undecided, input_tokens,
+    output_tokens, unpriced_calls, agent_id, tool_id, output, started_at, ended_at)
+  SELECT c.id, c.run, c.node, '', c.position, c.kind, c.name, c.status, '', 0, 0, c."left",
+    c.taken, c.queue, c.pool, c.priority,
+    CASE WHEN c.status = 'ready' THEN clock_timestamp() END, false, 0, 0, 0, c.agent, c.tool,
+    c.output, c.started_at, c.ended_at
+  FROM jsonb_to_recordset(%(steps)s::jsonb) AS c(id uuid, run uuid, node text, position int,
+    kind text, name text, status text, "left" int, taken int, queue text, pool text,
+    priority smallint, agent uuid, tool uuid, output jsonb, started_at timestamptz,
+    ended_at timestamptz)),
+a AS (
+  INSERT INTO audit_entry (project_id, at, actor_type, actor_id, actor_name, action, target_type,
+    target_id, target_name, before, after, request_id)
+  SELECT c.project, clock_timestamp(), c.by_type, c.by_id, c.by_name, c.action, 'run',
+    c.id::text, c.name, NULL, c.after, c.request
+  FROM jsonb_to_recordset(%(audit)s::jsonb) AS c(id uuid, project uuid, by_type text, by_id uuid,
+    by_name text, action text, name text, after jsonb, request text)),
+e AS (
+  INSERT INTO event (subject_id, seq, project_id, at, type, step_id, data, activity_seq)
+  SELECT c.s, c.n, c.p, clock_timestamp(), c.t, c.st, c.d,
+    CASE WHEN c.a THEN next_activity_seq() END
+  FROM jsonb_to_recordset(%(events)s::jsonb) AS c(s uuid, n bigint, p uuid, t text, st uuid,
+    d jsonb, a boolean))
+SELECT count(*) FROM r
+"""
+
+# Claims ready steps for free slots of each pool. A step whose run is locked by another is left for
+# that one; queued runs become running here.
+CLAIM = """
+WITH picked AS MATERIALIZED (
+  (SELECT s.id, s.run_id, s.node, s.position, s.attempt, r.status AS run_status, r.last_seq,
+          r.project_id, r.workflow_id
+   FROM step s JOIN run r ON r.id = s.run_id
+   WHERE s.status = 'ready' AND s.queue = ANY(%(queues)s) AND s.pool = 'cpu'
+     AND r.status IN ('queued', 'running', 'waiting')
+   ORDER BY s.priority DESC, s.ready_at LIMIT %(cpu)s FOR NO KEY UPDATE OF r, s SKIP LOCKED)
+), picked_io AS MATERIALIZED (
+  (SELECT s.id, s.run_id, s.node, s.position, s.attempt, r.status AS run_status, r.last_seq,
+          r.project_id, r.workflow_id
+   FROM step s JOIN run r ON r.id = s.run_id
+   WHERE s.status = 'ready' AND s.queue = ANY(%(queues)s) AND s.pool = 'io'
+     AND r.status IN ('queued', 'running', 'waiting')
+   ORDER BY s.priority DESC, s.ready_at LIMIT %(io)s FOR NO KEY UPDATE OF r, s SKIP LOCKED)
+), p AS (
+  SELECT * FROM picked UNION ALL SELECT * FROM picked_io
+), numbered AS (
+  SELECT p.*, row_number() OVER (PARTITION BY run_id ORDER BY position)
+    + (run_status <> 'running')::int AS nth FROM p
+), taken AS (
+  UPDATE step s SET status = 'running', reason = '', lease = gen_random_uuid(),
+    worker_id = %(worker)s, attempt = s.attempt + 1, leased_at = clock_timestamp(),
+    started_at = coalesce(s.started_at, clock_timestamp()), wake_at = NULL
+  FROM p WHERE s.id = p.id
+  RETURNING s.id, s.run_id, s.path, s.node, s.lease, s.attempt, s.crash_count, s.deps_taken, s.pool
+), counted AS (
+  SELECT run_id, max(nth) AS added FROM numbered GROUP BY run_id
+), started AS (
+  UPDATE run r SET status = 'running', last_seq = r.last_seq + c.added,
+    started_at = coalesce(r.started_at, clock_timestamp()), updated_at = clock_timestamp()
+  FROM counted c WHERE r.id = c.run_id RETURNING r.id
+), run_events AS (
+  INSERT INTO event (subject_id, seq, project_id, at, type, data, activity_seq)
+  SELECT DISTINCT ON (run_id) run_id, last_seq + 1, project_id, clock_timestamp(),
+    CASE run_status WHEN 'queued' THEN 'run.started' ELSE 'run.resumed' END,
+    jsonb_build_object('status', 'running', 'workflow', workflow_id), next_activity_seq()
+  FROM numbered WHERE run_status <> 'running'
+), step_events AS (
+  INSERT INTO event (subject_id, seq, project_id, at, type, step_id, data)
+  SELECT run_id, last_seq + nth, project_id, clock_timestamp(), 'step.started', id,
+    jsonb_build_object('node', node, 'attempt', attempt + 1)
+  FROM numbered
+)
+SELECT t.*, n.project_id, (n.run_status <> 'running') AS is_new
+FROM taken t JOIN numbered n ON n.id = t.id
+"""
+
+RUN_FACTS = """
+SELECT r.id, r.project_id, r.workflow_id, r.workflow_version_id AS version_id, r.input, r.pins,
+  r.trigger, r.priority, r.tags, r.root_id, r.parent_id, r.simulated, r.created_at, r.deadline_at,
+  r.environment_id, e.name AS environment, e.variables, w.slug AS workflow, v.number AS version,
+  r.started_by_id, r.started_by_type, r.started_by_name
+FROM run r JOIN environment e ON e.id = r.environment_id JOIN workflow w ON w.id = r.workflow_id
+  JOIN workflow_version v ON v.id = r.workflow_version_id
+WHERE r.id = ANY(%s)
+"""
+
+DEFINITION = "SELECT definition FROM workflow_version WHERE id = %s"
+
+STEP_OUTPUTS = """
+SELECT s.run_id, s.path, s.node, s.status, s.output, s.error FROM step s
+JOIN unnest(%s::uuid[], %s::text[], %s::text[]) AS f(run_id, path, node)
+  ON s.run_id = f.run_id AND s.path = f.path AND s.node = f.node
+"""
