@@ -1,0 +1,1 @@
+"""What the demo project works on: a small shop service and the embedded model."""

