@@ -1,87 +1,29 @@
-"""Who may do what, where: users, projects, memberships, environments, secrets, keys."""
+"""Who may do what, where: projects, memberships, environments, secrets, keys."""
 
-from functools import cached_property
 from typing import Any
-from uuid import UUID
 
-from django.contrib.auth.models import AbstractBaseUser, BaseUserManager, PermissionsMixin
 from django.core.validators import RegexValidator
 from django.db import models
 from django.utils import timezone
 
 from controlplane.kit.ids import uuid7
-from controlplane.kit.models import Row, SoftDeletedRow
+from controlplane.kit.models import Row, ScopedQuerySet, SoftDeletedRow
+from projects.people import User, name_rule
 from projects.roles import ROLES, Role
 
 slug_rule = RegexValidator(
     r"^[a-z0-9][a-z0-9_-]{0,62}$",
     "Use 1 to 63 lower-case letters, digits, - and _, beginning with a letter or digit.",
 )
-name_rule = RegexValidator(r"^[^\x00-\x1f\x7f]*$", "A name holds no control characters.")
 
 
-class UserManager(BaseUserManager):
-    """Users are found and made by e-mail, in lower case."""
+class ProjectQuerySet(ScopedQuerySet):
+    """Projects, those in the trash included where asked."""
 
-    def create_user(self, email: str, password: str | None = None, **fields: Any) -> "User":
-        """A new user; without a password one who cannot sign in by password."""
-        user = self.model(email=self.normalize_email(email).lower(), **fields)
-        user.set_password(password)
-        user.save(using=self._db)
-        return user
-
-    def create_superuser(self, email: str, password: str, **fields: Any) -> "User":
-        """A member of the platform staff with all rights in the admin."""
-        return self.create_user(email, password, is_staff=True, is_superuser=True, **fields)
-
-    def get_by_natural_key(self, username: str | None) -> "User":
-        """By e-mail, whatever its case."""
-        return self.get(email=(username or "").lower())
-
-
-class User(AbstractBaseUser, PermissionsMixin):
-    """A person, or a service account; signs in by e-mail."""
-
-    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
-    email = models.EmailField("e-mail", unique=True, max_length=254)
-    name = models.CharField(max_length=120, validators=[name_rule])
-    is_active = models.BooleanField(default=True)
-    is_staff = models.BooleanField(default=False)
-    is_service = models.BooleanField(default=False)
-    email_verified_at = models.DateTimeField(null=True, blank=True)
-    created_at = models.DateTimeField(default=timezone.now, editable=False)
-    updated_at = models.DateTimeField(auto_now=True)
-
-    objects = UserManager()
-    USERNAME_FIELD = "email"
-    EMAIL_FIELD = "email"
-    REQUIRED_FIELDS = ["name"]
-
-    class Meta:
-        db_table = "user_account"
-        ordering = ["email"]
-
-    def __str__(self) -> str:
-        return self.name or self.email
-
-    @cached_property
-    def _roles(self) -> dict[UUID, str]:
-        rows = Membership.objects.filter(user=self, project__deleted_at=None)
-        return dict(rows.values_list("project_id", "role"))
-
-    # The API key this principal came with, if any: it narrows projects and scopes.
-    api_key: "ApiKey | None" = None
-
-    def project_roles(self) -> dict[UUID, str]:
-        """Project id → role; read once for each request."""
-        if self.api_key is not None:
-            project_id = self.api_key.project_id
-            return {project_id: self._roles[project_id]} if project_id in self._roles else {}
-        return self._roles
-
-    def forget_roles(self) -> None:
-        """Read the memberships anew at the next question."""
-        self.__dict__.pop("_roles", None)
+    def in_trash(self, user: Any) -> "ProjectQuerySet":
+        """Deleted projects the user was a member of; an API key sees its own only."""
+        found = self.filter(deleted_at__isnull=False, memberships__user=user)
+        return found.filter(pk=user.api_key.project_id) if user.api_key else found
 
 
 class Project(SoftDeletedRow):
@@ -107,6 +49,8 @@ class Project(SoftDeletedRow):
     )
     retention_days = models.PositiveIntegerField(default=90)
     frozen_at = models.DateTimeField(null=True, blank=True, editable=False)
+
+    objects = ProjectQuerySet.as_manager()
 
     class Meta:
         db_table = "project"
@@ -154,6 +98,8 @@ class Invitation(Row):
 
     class Meta:
         db_table = "invitation"
+        ordering = ["-created_at"]
+        constraints = [models.UniqueConstraint(fields=["project", "email"], name="invited_once")]
 
     def __str__(self) -> str:
         return f"{self.email} invited to {self.project}"
@@ -229,6 +175,14 @@ class ApiKey(Row):
     def __str__(self) -> str:
         return f"{self.name} ({self.prefix}…)"
 
+    @property
+    def status(self) -> str:
+        """active, expired or revoked."""
+        if self.revoked_at is not None:
+            return "revoked"
+        expired = self.expires_at is not None and self.expires_at <= timezone.now()
+        return "expired" if expired else "active"
+
 
 class RefreshToken(models.Model):
     """One link of a refresh chain; using a link twice revokes its family."""
@@ -237,6 +191,7 @@ class RefreshToken(models.Model):
     family = models.UUIDField(db_index=True)
     user = models.ForeignKey(User, models.CASCADE, related_name="+")
     token_sha256 = models.CharField(max_length=64, unique=True)
+    password_mark = models.CharField(max_length=24, default="")
     created_at = models.DateTimeField(default=timezone.now)
     expires_at = models.DateTimeField()
     used_at = models.DateTimeField(null=True)

@@ -86,6 +86,7 @@ OPERATOR = frozenset(
 ADMIN = frozenset(
     {
         "projects.change_project",
+        "projects.archive_project",
         "projects.add_membership",
         "projects.change_membership",
         "projects.delete_membership",
@@ -113,13 +114,30 @@ ADMIN = frozenset(
 )
 OWNER = frozenset({"projects.delete_project", "projects.freeze_project"})
 
+# An archived project is read-only; who may change it may wake it, its owner may also delete it.
+ARCHIVED = "archived "
 PERMISSIONS: dict[str, frozenset[str]] = {
     Role.VIEWER: VIEWER,
     Role.OPERATOR: VIEWER | OPERATOR,
     Role.ADMIN: VIEWER | OPERATOR | ADMIN,
     Role.OWNER: VIEWER | OPERATOR | ADMIN | OWNER,
+    ARCHIVED + Role.VIEWER: VIEWER,
+    ARCHIVED + Role.OPERATOR: VIEWER,
+    ARCHIVED + Role.ADMIN: VIEWER | {"projects.archive_project"},
+    ARCHIVED + Role.OWNER: VIEWER | {"projects.archive_project", "projects.delete_project"},
 }
 EVERY_PERMISSION = PERMISSIONS[Role.OWNER]
+RANK = {role: rank for rank, role in enumerate(Role.values)}
+
+
+def effective(role: str, project_status: str) -> str:
+    """The role that counts in a project of this status."""
+    return role if project_status == "active" else ARCHIVED + role
+
+
+def outranks(role: str | None, other: str) -> bool:
+    """Whether `role` is at least `other`: nobody hands out or takes away more than they have."""
+    return role in RANK and RANK[role] >= RANK[other]
 
 
 def allows(role: str | None, permission: str) -> bool:

@@ -8,7 +8,7 @@ from django.core.exceptions import PermissionDenied
 def require(user: Any, permission: str, obj: Any) -> None:
     """Go on, or PermissionDenied (403) where `user` may not do this to `obj`."""
     if not user.has_perm(permission, obj):
-        raise PermissionDenied("Your role in this project does not allow this.")
+        raise PermissionDenied(user.refusal(obj))
 
 
 def permission_name(verb: str, model: Any) -> str:
