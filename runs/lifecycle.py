@@ -108,13 +108,23 @@ class Ledger:
 
     # Locking
 
-    def lock(self, run_ids: Iterable[UUID], *, wait: bool = False) -> list[LockedRun]:
-        """Lock runs in key order; without `wait`, busy ones are left out."""
+    def ask_lock(self, run_ids: Iterable[UUID], *, wait: bool = False) -> None:
+        """Send the lock of runs, in key order; without `wait`, busy ones are left out."""
         statement = sql.LOCK_RUNS if wait else sql.LOCK_FREE_RUNS
-        with self.conn.cursor(row_factory=args_row(LockedRun)) as cursor:
-            got = cursor.execute(statement, [sorted(run_ids)]).fetchall()
+        self._locking = self.conn.cursor(row_factory=args_row(LockedRun))
+        self._locking.execute(statement, [sorted(run_ids)])
+
+    def take_lock(self) -> list[LockedRun]:
+        """The runs that were locked."""
+        got = self._locking.fetchall()
+        self._locking.close()
         self.runs.update((run.id, run) for run in got)
         return got
+
+    def lock(self, run_ids: Iterable[UUID], *, wait: bool = False) -> list[LockedRun]:
+        """Lock runs and return those that were got."""
+        self.ask_lock(run_ids, wait=wait)
+        return self.take_lock()
 
     # What happened
 
@@ -141,9 +151,19 @@ class Ledger:
                     "retry_in_ms": ended.retry_in_ms}
             self.event(run, "step.retrying", ended.step_id, data)
             return
-        run.open_steps -= 1
         self._ends.append(_end_row(ended, undecided=False))
-        data = {"node": ended.node, "status": ended.status}
+        self._count_end(run, ended)
+
+    def note_end(self, run: LockedRun, ended: Ended) -> None:
+        """A step whose end is written already is decided now."""
+        run.is_touched = True
+        run.busy_steps -= 1
+        self._account(run, ended)
+        self._count_end(run, ended)
+
+    def _count_end(self, run: LockedRun, ended: Ended) -> None:
+        run.open_steps -= 1
+        data: dict[str, Any] = {"node": ended.node, "status": ended.status}
         if ended.error:
             data["error"] = ended.error
         self.event(run, f"step.{ended.status}", ended.step_id, data)
@@ -151,6 +171,8 @@ class Ledger:
     def end_step_unlocked(self, ended: Ended) -> None:
         """A step ended while another holds its run: written now, decided right after."""
         self._ends.append(_end_row(ended, undecided=True))
+        for call in ended.calls:
+            self._calls[call["kind"]].append(call)
 
     def _account(self, run: LockedRun, ended: Ended) -> None:
         run.input_tokens += ended.input_tokens

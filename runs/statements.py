@@ -177,14 +177,14 @@ WITH picked AS MATERIALIZED (
   (SELECT s.id, s.run_id, s.node, s.position, s.attempt, r.status AS run_status, r.last_seq,
           r.project_id, r.workflow_id
    FROM step s JOIN run r ON r.id = s.run_id
-   WHERE s.status = 'ready' AND s.queue = ANY(%(queues)s) AND s.pool = 'cpu'
+   WHERE s.status = 'ready' AND s.queue = %(queue)s AND s.pool = 'cpu'
      AND r.status IN ('queued', 'running', 'waiting')
    ORDER BY s.priority DESC, s.ready_at LIMIT %(cpu)s FOR NO KEY UPDATE OF r, s SKIP LOCKED)
 ), picked_io AS MATERIALIZED (
   (SELECT s.id, s.run_id, s.node, s.position, s.attempt, r.status AS run_status, r.last_seq,
           r.project_id, r.workflow_id
    FROM step s JOIN run r ON r.id = s.run_id
-   WHERE s.status = 'ready' AND s.queue = ANY(%(queues)s) AND s.pool = 'io'
+   WHERE s.status = 'ready' AND s.queue = %(queue)s AND s.pool = 'io'
      AND r.status IN ('queued', 'running', 'waiting')
    ORDER BY s.priority DESC, s.ready_at LIMIT %(io)s FOR NO KEY UPDATE OF r, s SKIP LOCKED)
 ), p AS (
@@ -236,4 +236,87 @@ STEP_OUTPUTS = """
 SELECT s.run_id, s.path, s.node, s.status, s.output, s.error FROM step s
 JOIN unnest(%s::uuid[], %s::text[], %s::text[]) AS f(run_id, path, node)
   ON s.run_id = f.run_id AND s.path = f.path AND s.node = f.node
+"""
+
+DECLARE_EFFECT = """
+WITH new AS (
+  INSERT INTO effect (id, run_id, step_id, ordinal, key, tool_id, tool_name, effect_class,
+    args_sha256, arguments, state, created_at)
+  SELECT %(id)s, %(run)s, %(step)s, %(ordinal)s, %(key)s, %(tool_id)s, %(tool_name)s,
+    %(effect_class)s, %(args_sha256)s, %(arguments)s::jsonb, 'intent', clock_timestamp()
+  WHERE EXISTS (SELECT 1 FROM step WHERE id = %(step)s AND lease = %(lease)s
+                AND status = 'running')
+  ON CONFLICT (step_id, ordinal) DO NOTHING
+  RETURNING id, key, state, result, args_sha256, true AS is_new)
+SELECT * FROM new
+UNION ALL
+SELECT e.id, e.key, e.state, e.result, e.args_sha256, false FROM effect e
+WHERE e.step_id = %(step)s AND e.ordinal = %(ordinal)s AND NOT EXISTS (SELECT 1 FROM new)
+  AND EXISTS (SELECT 1 FROM step WHERE id = %(step)s AND lease = %(lease)s
+              AND status = 'running')
+"""
+
+FULFIL_EFFECT = """
+UPDATE effect SET state = 'done', result = %s::jsonb, done_at = clock_timestamp()
+WHERE step_id = %s AND ordinal = %s
+"""
+
+WITHDRAW_EFFECT = "DELETE FROM effect WHERE step_id = %s AND ordinal = %s AND state = 'intent'"
+
+SAVE_CHECKPOINT = """
+INSERT INTO checkpoint (step_id, ordinal, kind, content, at)
+SELECT %s, %s, %s, %s::jsonb, clock_timestamp()
+WHERE EXISTS (SELECT 1 FROM step WHERE id = %s AND lease = %s AND status = 'running')
+ON CONFLICT (step_id, ordinal) DO UPDATE SET content = excluded.content
+"""
+
+CHECKPOINTS = "SELECT ordinal, kind, content FROM checkpoint WHERE step_id = %s ORDER BY ordinal"
+
+TAKE_UNDECIDED = """
+UPDATE step SET undecided = false WHERE run_id = %s AND undecided
+RETURNING id, path, node, status, reason, error, output, edges,
+  coalesce((state ->> 'fatal')::boolean, false) AS fatal, input_tokens, output_tokens, cost,
+  unpriced_calls
+"""
+
+WRITE_LOGS = """
+WITH lines AS (
+  SELECT c.*, row_number() OVER (PARTITION BY c.run ORDER BY c.nth) AS n
+  FROM jsonb_to_recordset(%s::jsonb) AS c(run uuid, step uuid, level text, at timestamptz,
+    message text, data jsonb, nth int)),
+counted AS (
+  SELECT run, count(*) AS many, max(step::text)::uuid AS step FROM lines GROUP BY run),
+numbered AS (
+  UPDATE run r SET last_log_seq = r.last_log_seq + c.many, last_seq = r.last_seq + 1
+  FROM counted c WHERE r.id = c.run
+  RETURNING r.id, r.project_id, r.last_log_seq - c.many AS base, r.last_seq, c.many, c.step),
+written AS (
+  INSERT INTO log_line (run_id, seq, at, level, step_id, message, data)
+  SELECT l.run, u.base + l.n, l.at, l.level, l.step, l.message, l.data
+  FROM lines l JOIN numbered u ON u.id = l.run)
+INSERT INTO event (subject_id, seq, project_id, at, type, step_id, data)
+SELECT id, last_seq, project_id, clock_timestamp(), 'log', step,
+  jsonb_build_object('first', base + 1, 'count', many) FROM numbered
+RETURNING subject_id
+"""
+
+BEAT = """
+UPDATE instance SET last_heartbeat_at = clock_timestamp(), in_flight = %(in_flight)s,
+  rss_bytes = %(rss)s, cpu_percent = %(cpu)s,
+  state = CASE WHEN state = 'draining' OR %(draining)s THEN 'draining'
+    WHEN %(in_flight)s > 0 THEN 'busy' ELSE 'ready' END
+WHERE id = %(id)s AND state <> 'stopped' RETURNING state
+"""
+
+HELD_BY_WORKER = """
+SELECT s.id, s.lease, r.id AS run_id, r.status AS run_status,
+  s.leased_at < clock_timestamp() - interval '4 s' AS is_old
+FROM step s JOIN run r ON r.id = s.run_id
+WHERE s.worker_id = %s AND s.status = 'running'
+"""
+
+SHOW_INPUTS = """
+UPDATE step s SET input = c.input
+FROM jsonb_to_recordset(%s::jsonb) AS c(id uuid, lease uuid, input jsonb)
+WHERE s.id = c.id AND s.lease = c.lease AND s.status = 'running'
 """

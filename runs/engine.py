@@ -1,0 +1,356 @@
+"""The engine of one worker process: leases steps, works on them, writes how they ended.
+
+One thread owns the database side: it collects the ends of steps, commits them together with what
+follows and with new claims, and hands the claimed steps out. While one commit is under way the
+next ends gather, so that under load many steps share a commit and an idle engine waits for nobody.
+Work runs on threads (`cpu`) or on one event loop (`io`); neither holds a database connection.
+"""
+
+import asyncio
+import logging
+import queue
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+from uuid import UUID
+
+import psycopg
+
+from controlplane.kit.events import announce
+from controlplane.kit.queue import ring
+from runs.dispatch import Claimed, Outcome, claim, complete
+from runs.facts import Facts
+from runs.lifecycle import Ended, StepRow
+from runs.logs import LogBuffer
+from runs.steps import kind_module
+from runs.store import Store
+from runs.work import Done, StepFailed, StepWork, conclude, failed, succeeded
+
+logger = logging.getLogger(__name__)
+
+POLL_SECONDS = 2.0
+CHAIN_STEPS = 100
+CHAIN_SECONDS = 1.0
+BATCH = 64
+_WAKE = object()
+
+
+class Slots:
+    """Free places of the two pools. Touched by the database thread only."""
+
+    def __init__(self, cpu: int, io: int) -> None:
+        self.free = {"cpu": cpu, "io": io}
+
+    def take(self, pool: str) -> bool:
+        """Occupy a place, if one is free."""
+        if self.free[pool] <= 0:
+            return False
+        self.free[pool] -= 1
+        return True
+
+    def give(self, pool: str) -> None:
+        """Free a place."""
+        self.free[pool] += 1
+
+
+class Engine:
+    """Claims and executes the ready steps of one queue."""
+
+    def __init__(
+        self, *, conninfo: str, worker_id: UUID, queue_name: str, threads: int, io_slots: int = 200
+    ) -> None:
+        self.conninfo = conninfo
+        self.worker_id = worker_id
+        self.queue_name = queue_name
+        self.slots = Slots(threads, io_slots)
+        self.facts = Facts()
+        self.store = Store(conninfo)
+        self.inbox: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self.working: dict[UUID, StepWork] = {}
+        self.logs = LogBuffer(conninfo)
+        self.may_claim = True
+        self.is_fenced = False
+        self._stopping = threading.Event()
+        self._wants_claim = True
+        self._chains: dict[UUID, tuple[int, float]] = {}
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="step")
+        self._loop = asyncio.new_event_loop()
+        self._conn: psycopg.Connection | None = None
+        self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
+        self._loop_thread = threading.Thread(
+            target=self._loop.run_forever, name="engine-io", daemon=True
+        )
+
+    # Life
+
+    def start(self) -> None:
+        """Begin to claim and work."""
+        self._loop_thread.start()
+        self.logs.start()
+        self._thread.start()
+
+    def wake(self) -> None:
+        """There may be something to claim: called by the doorbell's actor."""
+        self.inbox.put(_WAKE)
+
+    def drain(self, timeout_seconds: float) -> bool:
+        """Claim nothing new and wait for the work in hand; whether all of it ended in time."""
+        self.may_claim = False
+        deadline = time.monotonic() + timeout_seconds
+        while self.working and time.monotonic() < deadline:
+            time.sleep(0.02)
+        return not self.working
+
+    def stop(self) -> None:
+        """End the threads; work still in hand is abandoned."""
+        for step in list(self.working.values()):
+            step.is_abandoned = True
+            step.stop.set()
+        self._stopping.set()
+        self.wake()
+        self._thread.join(5)
+        self.logs.stop()
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        self.store.close()
+
+    def log(self, step: StepWork, level: str, message: str, data: Any) -> None:
+        """One log line of a step."""
+        self.logs.add(step.run.id, step.run.project_id, step.id, level, message, data)
+
+    # The database thread
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            ends = self._gather()
+            try:
+                self._turn(ends)
+            except psycopg.OperationalError as exc:
+                logger.warning("database away, will try again: %s", exc)
+                self._disconnect()
+                for ended in ends:
+                    self.inbox.put(ended)
+                self._stopping.wait(0.5)
+            except Exception:
+                logger.exception("a commit of %d ends failed", len(ends))
+                self._disconnect()
+                self._salvage(ends)
+
+    def _gather(self) -> list[Ended]:
+        ends: list[Ended] = []
+        timeout: float | None = POLL_SECONDS
+        while len(ends) < BATCH:
+            try:
+                item = self.inbox.get(timeout=timeout) if timeout else self.inbox.get_nowait()
+            except queue.Empty:
+                self._wants_claim = self._wants_claim or timeout is not None
+                break
+            timeout = None
+            if item is _WAKE:
+                self._wants_claim = True
+            elif isinstance(item, StepWork):
+                self._forget(item)
+            else:
+                ends.append(item)
+        return ends
+
+    def _turn(self, ends: list[Ended]) -> None:
+        conn = self._connection()
+        for ended in ends:
+            step = self.working.get(ended.step_id)
+            if step is not None and step.lease == ended.lease:
+                self.slots.give(step.pool)
+        taken: list[str] = []
+        try:
+            outcome, claimed = self._commit(conn, ends, taken)
+        except BaseException:
+            for pool in taken:
+                self.slots.give(pool)
+            for ended in ends:
+                step = self.working.get(ended.step_id)
+                if step is not None and step.lease == ended.lease:
+                    self.slots.take(step.pool)
+            raise
+        for ended in ends:
+            step = self.working.get(ended.step_id)
+            if step is not None and step.lease == ended.lease:
+                del self.working[ended.step_id]
+        self._start_all(conn, claimed)
+        if outcome is not None:
+            self._tell(outcome)
+
+    def _commit(
+        self, conn: psycopg.Connection, ends: list[Ended], taken: list[str]
+    ) -> tuple[Outcome | None, list[Claimed]]:
+        """One transaction: ends, what follows, and a claim where slots are free and work may be
+        waiting."""
+
+        def take(step: StepRow) -> bool:
+            if not (self._claims() and self._chain_goes_on(step.run_id)
+                    and step.queue == self.queue_name and self.slots.take(step.pool)):
+                return False
+            taken.append(step.pool)
+            return True
+
+        outcome, claimed = None, []
+        wants = self._wants_claim or bool(ends)
+        with conn.transaction():
+            if ends:
+                outcome = complete(conn, self.facts, ends, take, self.worker_id)
+                claimed += outcome.claimed
+            if wants and self._claims() and self._wants_claim:
+                claimed += self._claim(conn, taken)
+        for step in claimed:
+            if step.is_new:
+                self._chains[step.run_id] = (0, time.monotonic())
+        return outcome, claimed
+
+    def _claim(self, conn: psycopg.Connection, taken: list[str]) -> list[Claimed]:
+        cpu, io = self.slots.free["cpu"], self.slots.free["io"]
+        if cpu <= 0 and io <= 0:
+            return []
+        found = claim(conn, queue=self.queue_name, worker_id=self.worker_id, cpu=max(cpu, 0),
+                      io=max(io, 0))
+        for step in found:
+            self.slots.take(step.pool)
+            taken.append(step.pool)
+        # As many as asked for: there may be more, so ask again when a slot is free.
+        full = {pool for pool in ("cpu", "io")
+                if (free := {"cpu": cpu, "io": io}[pool]) > 0
+                and sum(s.pool == pool for s in found) >= free}
+        self._wants_claim = bool(full) or (cpu <= 0 or io <= 0)
+        return found
+
+    def _claims(self) -> bool:
+        return self.may_claim and not self.is_fenced
+
+    def _chain_goes_on(self, run_id: UUID) -> bool:
+        """A run keeps its worker for a while, then queues with the others again."""
+        steps, since = self._chains.get(run_id, (0, time.monotonic()))
+        if steps >= CHAIN_STEPS or time.monotonic() - since > CHAIN_SECONDS:
+            self._chains.pop(run_id, None)
+            self._wants_claim = True
+            return False
+        self._chains[run_id] = (steps + 1, since)
+        if len(self._chains) > 5_000:
+            self._chains.clear()
+        return True
+
+    def _tell(self, outcome: Outcome) -> None:
+        announce(outcome.groups)
+        for queue_name, times in outcome.ring.items():
+            if queue_name == self.queue_name:
+                self._wants_claim = True
+                self.wake()
+            if queue_name != self.queue_name or not self.slots.free["cpu"]:
+                ring("wake", queue_name, times=min(times, 8))
+        if outcome.undecided:
+            self._decide(outcome.undecided)
+
+    def _decide(self, undecided: list[Ended]) -> None:
+        """The run's row was busy: decide as soon as it is free."""
+        conn = self._connection()
+        for run_id in {ended.run_id for ended in undecided}:
+            groups, queues = self.store.decide(conn, self.facts, run_id)
+            announce(groups)
+            for queue_name in queues:
+                ring("wake", queue_name)
+
+    def _salvage(self, ends: list[Ended]) -> None:
+        """A batch that the database refuses is written one by one; what cannot be written at all
+        ends its step with a reason instead of hanging it."""
+        for ended in ends:
+            try:
+                self._turn([ended])
+            except psycopg.OperationalError:
+                self.inbox.put(ended)
+            except Exception as exc:
+                logger.exception("the end of step %s cannot be written", ended.step_id)
+                self._disconnect()
+                step = self.working.get(ended.step_id)
+                if step is not None and ended.reason != "output_not_storable":
+                    step.spent = Done()
+                    step.input = None
+                    failure = StepFailed(f"The result cannot be stored: {type(exc).__name__}.",
+                                         code="output_not_storable", is_retryable=False)
+                    self._post(step, failed(step, failure))
+
+    def _connection(self) -> psycopg.Connection:
+        if self._conn is None or self._conn.closed:
+            self._conn = psycopg.connect(self.conninfo, autocommit=True)
+        return self._conn
+
+    def _disconnect(self) -> None:
+        if self._conn is not None:
+            self._conn.close()
+            self._conn = None
+
+    # Handing out
+
+    def _start_all(self, conn: psycopg.Connection, claimed: list[Claimed]) -> None:
+        if not claimed:
+            return
+        self.facts.load_runs(conn, {c.run_id for c in claimed})
+        keys = []
+        for c in claimed:
+            node = self._graph(conn, c).nodes[c.node]
+            keys += [(c.run_id, c.path, name) for name in node.references]
+        self.facts.load_steps(conn, keys)
+        for c in claimed:
+            self._start(conn, c)
+
+    def _graph(self, conn: psycopg.Connection, c: Claimed) -> Any:
+        return self.facts.graph(conn, self.facts.run(conn, c.run_id).version_id)
+
+    def _start(self, conn: psycopg.Connection, c: Claimed) -> None:
+        run, graph = self.facts.run(conn, c.run_id), self._graph(conn, c)
+        node = graph.nodes[c.node]
+        context = run.expression_root()
+        context["steps"] = self.facts.step_contexts(conn, c.run_id, c.path, node.references)
+        step = StepWork(
+            id=c.id, run=run, graph=graph, node=node, path=c.path, lease=c.lease,
+            attempt=c.attempt, crash_count=c.crash_count, pool=c.pool, context=context, worker=self,
+        )
+        self.working[c.id] = step
+        if c.pool == "io":
+            asyncio.run_coroutine_threadsafe(self._work_io(step), self._loop)
+        else:
+            self._pool.submit(self._work_cpu, step)
+
+    def _post(self, step: StepWork, ended: Ended | None) -> None:
+        """Hand an end to the database thread; an abandoned step only frees its slot."""
+        self.inbox.put(ended if ended is not None else step)
+
+    def _forget(self, step: StepWork) -> None:
+        if self.working.get(step.id) is step:
+            del self.working[step.id]
+            self.slots.give(step.pool)
+            self._wants_claim = True
+
+    def expire(self, step: StepWork) -> None:
+        """A step on a thread took longer than its timeout: it fails now; what the thread still does
+        changes nothing."""
+        step.stop.set()
+        self._post(step, failed(step, TimeoutError()))
+
+    def abandon(self, step: StepWork) -> None:
+        """The lease is another's: stop, and write nothing."""
+        step.is_abandoned = True
+        step.stop.set()
+        self._post(step, None)
+
+    def _work_cpu(self, step: StepWork) -> None:
+        module = kind_module(step.node.kind)
+        self._post(step, conclude(step, lambda: module.work(step)))
+
+    async def _work_io(self, step: StepWork) -> None:
+        ended: Ended | None
+        try:
+            module = kind_module(step.node.kind)
+            async with asyncio.timeout(step.node.timeout_seconds):
+                done = await module.work_async(step)
+            ended = succeeded(step, done)
+        except Exception as exc:
+            ended = failed(step, exc)
+        self._post(step, ended)

@@ -1,0 +1,184 @@
+"""What a worker remembers: facts of runs, compiled graphs, outputs of ended steps. All of it is
+immutable once written, so remembering is safe; each memory is bounded."""
+
+from collections import OrderedDict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Generic, TypeVar
+from uuid import UUID
+
+import psycopg
+from psycopg.rows import class_row
+
+from runs import statements as sql
+from runs.advance import Key
+from runs.lifecycle import StepRow, read_rows
+from workflows.graph import Graph, compile_cached
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+class Memory(Generic[K, V]):
+    """The most recently used values, at most `size` of them."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self._items: OrderedDict[K, V] = OrderedDict()
+
+    def get(self, key: K) -> V | None:
+        """The value, or None."""
+        value = self._items.get(key)
+        if value is not None:
+            self._items.move_to_end(key)
+        return value
+
+    def put(self, key: K, value: V) -> None:
+        """Remember a value, forgetting the oldest beyond the size."""
+        self._items[key] = value
+        self._items.move_to_end(key)
+        if len(self._items) > self.size:
+            self._items.popitem(last=False)
+
+
+@dataclass(slots=True)
+class RunFacts:
+    """What does not change while a run lives."""
+
+    id: UUID
+    project_id: UUID
+    workflow_id: UUID
+    version_id: UUID
+    input: Any
+    pins: dict[str, Any]
+    trigger: str
+    priority: int
+    tags: list[str]
+    root_id: UUID
+    parent_id: UUID | None
+    simulated: bool
+    created_at: datetime
+    deadline_at: datetime | None
+    environment_id: UUID
+    environment: str
+    variables: dict[str, Any]
+    workflow: str
+    version: int
+    started_by_id: UUID | None
+    started_by_type: str
+    started_by_name: str
+
+    def expression_root(self) -> dict[str, Any]:
+        """`input`, `run` and `env` as expressions see them."""
+        return {
+            "input": self.input,
+            "run": {
+                "id": str(self.id),
+                "workflow": self.workflow,
+                "version": self.version,
+                "environment": self.environment,
+                "trigger": self.trigger,
+                "priority": self.priority,
+                "tags": self.tags,
+                "created_at": self.created_at.isoformat(),
+                "started_by": self.started_by_name,
+            },
+            "env": {"name": self.environment, "variables": self.variables},
+        }
+
+
+@dataclass(slots=True)
+class StepFact:
+    """What other steps may read of an ended step."""
+
+    status: str
+    output: Any
+    error: Any
+
+    def as_context(self) -> dict[str, Any]:
+        """`steps.<id>` as expressions see it."""
+        return {"status": self.status, "output": self.output, "error": self.error}
+
+
+class Facts:
+    """The memory of one worker or ticker. Used by one thread at a time."""
+
+    def __init__(self) -> None:
+        self.runs: Memory[UUID, RunFacts] = Memory(2_000)
+        self.steps: Memory[Key, StepFact] = Memory(20_000)
+
+    def load_runs(self, conn: psycopg.Connection, run_ids: Iterable[UUID]) -> None:
+        """Read the facts of runs not remembered yet."""
+        missing = [run_id for run_id in set(run_ids) if self.runs.get(run_id) is None]
+        if not missing:
+            return
+        with conn.cursor(row_factory=class_row(RunFacts)) as cursor:
+            for facts in cursor.execute(sql.RUN_FACTS, [missing]).fetchall():
+                self.runs.put(facts.id, facts)
+
+    def run(self, conn: psycopg.Connection, run_id: UUID) -> RunFacts:
+        """The facts of one run."""
+        self.load_runs(conn, [run_id])
+        facts = self.runs.get(run_id)
+        if facts is None:
+            raise LookupError(f"run {run_id} is gone")
+        return facts
+
+    def graph(self, conn: psycopg.Connection, version_id: UUID) -> Graph:
+        """The compiled graph of a version."""
+
+        def definition() -> Any:
+            return read_rows(conn, sql.DEFINITION, [version_id])[0]["definition"]
+
+        return compile_cached(version_id, definition)
+
+    def load_steps(self, conn: psycopg.Connection, keys: Iterable[Key]) -> None:
+        """Read ended steps that are not remembered yet."""
+        missing = [key for key in keys if self.steps.get(key) is None]
+        if not missing:
+            return
+        run_ids, paths, nodes = zip(*missing, strict=True)
+        for row in read_rows(conn, sql.STEP_OUTPUTS, [list(run_ids), list(paths), list(nodes)]):
+            fact = StepFact(row["status"], row["output"], row["error"])
+            self.steps.put((row["run_id"], row["path"], row["node"]), fact)
+
+    def step_contexts(
+        self, conn: psycopg.Connection, run_id: UUID, path: str, nodes: Iterable[str]
+    ) -> dict[str, Any]:
+        """`steps` for expressions: the named steps of one scope, absent ones left out."""
+        keys = [(run_id, path, node) for node in nodes]
+        self.load_steps(conn, keys)
+        found = ((key[2], self.steps.get(key)) for key in keys)
+        return {node: fact.as_context() for node, fact in found if fact is not None}
+
+
+class LoadedFrontier:
+    """Step rows read ahead in one statement, more when a skip reaches further."""
+
+    def __init__(self, conn: psycopg.Connection) -> None:
+        self.conn = conn
+        self.rows: dict[Key, StepRow] = {}
+
+    def ask(self, keys: Iterable[Key]) -> None:
+        """Send the question for rows not read yet."""
+        missing = [key for key in keys if key not in self.rows]
+        self._asked = None
+        if missing:
+            run_ids, paths, nodes = zip(*missing, strict=True)
+            self._asked = self.conn.cursor(row_factory=class_row(StepRow))
+            self._asked.execute(sql.FRONTIER, [list(run_ids), list(paths), list(nodes)])
+
+    def take(self) -> None:
+        """Keep the rows that were asked for."""
+        if self._asked is not None:
+            for row in self._asked.fetchall():
+                self.rows[(row.run_id, row.path, row.node)] = row
+            self._asked.close()
+
+    def get(self, keys: Iterable[Key]) -> dict[Key, StepRow]:
+        """The rows of these steps; ones already seen are the same objects."""
+        keys = list(keys)
+        self.ask(keys)
+        self.take()
+        return {key: self.rows[key] for key in keys}

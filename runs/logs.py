@@ -1,0 +1,93 @@
+"""Log lines of running steps: gathered, numbered and written in batches by one thread."""
+
+import logging
+import queue
+import threading
+from collections import defaultdict
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+import psycopg
+
+from controlplane.kit.events import announce, subject_group
+from controlplane.kit.json import dumps
+from controlplane.kit.storable import problem
+from runs import statements as sql
+
+logger = logging.getLogger(__name__)
+LINES_A_BATCH = 500
+LONGEST_MESSAGE = 8_000
+LARGEST_DATA_BYTES = 16_000
+MOST_WAITING = 20_000
+LEVELS = ("debug", "info", "warning", "error")
+
+
+def storable_text(text: str) -> str:
+    """Text without what the database refuses: NUL and lone surrogates become U+FFFD."""
+    clean = text.encode("utf-8", "replace").decode("utf-8", "replace")
+    return clean.replace("\x00", "\ufffd")[:LONGEST_MESSAGE]
+
+
+class LogBuffer:
+    """Lines wait here until the writer takes them; a writer that is too slow slows the step."""
+
+    def __init__(self, conninfo: str) -> None:
+        self.conninfo = conninfo
+        self.lines: queue.Queue[dict[str, Any] | None] = queue.Queue(MOST_WAITING)
+        self._thread = threading.Thread(target=self._run, name="engine-logs", daemon=True)
+        self._conn: psycopg.Connection | None = None
+
+    def start(self) -> None:
+        """Begin to write."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Write what waits, then end."""
+        self.lines.put(None)
+        if self._thread.is_alive():
+            self._thread.join(3)
+
+    def add(
+        self, run_id: UUID, project_id: UUID, step_id: UUID, level: str, message: str, data: Any
+    ) -> None:
+        """One line. Blocks while too many wait."""
+        if data is not None and problem(data, LARGEST_DATA_BYTES) is not None:
+            data = {"omitted": "too large or not storable"}
+        self.lines.put(
+            {
+                "run": run_id, "step": step_id, "level": level if level in LEVELS else "info",
+                "at": datetime.now(UTC), "message": storable_text(message), "data": data,
+            }
+        )
+
+    def _run(self) -> None:
+        while (line := self.lines.get()) is not None:
+            batch = [line]
+            while len(batch) < LINES_A_BATCH:
+                try:
+                    more = self.lines.get(timeout=0.05 if len(batch) == 1 else 0.01)
+                except queue.Empty:
+                    break
+                if more is None:
+                    self._write(batch)
+                    return
+                batch.append(more)
+            self._write(batch)
+
+    def _write(self, batch: list[dict[str, Any]]) -> None:
+        """Runs are written one by one in key order: each takes its own row's lock only."""
+        by_run: defaultdict[UUID, list[dict[str, Any]]] = defaultdict(list)
+        for line in batch:
+            by_run[line["run"]].append(line)
+        for run_id in sorted(by_run):
+            rows = [{**line, "nth": n} for n, line in enumerate(by_run[run_id])]
+            try:
+                if self._conn is None or self._conn.closed:
+                    self._conn = psycopg.connect(self.conninfo, autocommit=True)
+                self._conn.execute(sql.WRITE_LOGS, [dumps(rows).decode()])
+            except psycopg.Error as exc:
+                logger.warning("%d log lines of run %s lost: %s", len(rows), run_id, exc)
+                self._conn = None
+                continue
+            announce([subject_group(run_id)])

@@ -1,0 +1,22 @@
+"""The kinds of step, a folder of equals: each module does the work of one kind.
+
+A module has `work(step)` for the thread pool, `work_async(step)` for the event loop, or both.
+"""
+
+from functools import cache
+from types import ModuleType
+
+from django.utils.module_loading import import_string
+
+KINDS = {
+    "tool": "runs.steps.tool",
+    "agent": "runs.steps.agent",
+    "transform": "runs.steps.transform",
+    "decision": "runs.steps.decision",
+}
+
+
+@cache
+def kind_module(kind: str) -> ModuleType:
+    """The module of a kind, loaded when first used."""
+    return import_string(KINDS[kind])

@@ -1,0 +1,195 @@
+"""The work of one step: what a kind is given, what it answers, and how that becomes an end."""
+
+import random
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from controlplane.kit.errors import DomainError
+from controlplane.kit.expressions import ExpressionError
+from controlplane.kit.storable import problem
+from runs.facts import RunFacts
+from runs.lifecycle import Ended
+from runs.states import StepStatus
+from workflows.graph import Graph, Node, edge_outcomes
+
+MAX_OUTPUT_BYTES = 4 * 1024 * 1024
+MAX_ERROR_CHARACTERS = 4_000
+
+
+class StepFailed(Exception):
+    """The step's work did not succeed. `retry_after_seconds` is what the other side asked for."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: str = "error",
+        is_retryable: bool = True,
+        retry_after_seconds: float | None = None,
+        details: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.code = code
+        self.is_retryable = is_retryable
+        self.retry_after_seconds = retry_after_seconds
+        self.details = dict(details or {})
+
+
+class StepCancelled(Exception):
+    """The run is being cancelled and the work noticed."""
+
+
+class LeaseLost(Exception):
+    """Another may be doing this step now: stop, and write nothing."""
+
+
+@dataclass(slots=True)
+class Done:
+    """What a kind answers: output, what it used, and the calls it made (see `statements`)."""
+
+    output: Any = None
+    input: Any = None
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cost: Decimal | None = None
+    unpriced_calls: int = 0
+    calls: list[dict[str, Any]] = field(default_factory=list)
+
+
+@dataclass(slots=True, eq=False)
+class StepWork:
+    """One leased step in the hands of a worker."""
+
+    id: UUID
+    run: RunFacts
+    graph: Graph
+    node: Node
+    path: str
+    lease: UUID
+    attempt: int
+    crash_count: int
+    pool: str
+    context: dict[str, Any]
+    worker: Any
+    stop: threading.Event = field(default_factory=threading.Event)
+    # Filled as the work goes, so that a failure still accounts for what was used.
+    spent: Done = field(default_factory=Done)
+    input: Any = None
+    is_abandoned: bool = False
+
+    def render(self, name: str, default: Any = None) -> Any:
+        """A field of the node with its expressions filled in."""
+        template = self.node.templates.get(name)
+        return default if template is None else template.render(self.context)
+
+    def check_cancelled(self) -> None:
+        """Raise where the run is being cancelled or the lease is lost."""
+        if self.is_abandoned:
+            raise LeaseLost
+        if self.stop.is_set():
+            raise StepCancelled
+
+    def log(self, level: str, message: str, data: Any = None) -> None:
+        """One line of the run's log; written in batches."""
+        self.worker.log(self, level, message, data)
+
+
+def conclude(step: StepWork, work: Callable[[], Done]) -> Ended | None:
+    """Do the work and say how it ended; None where the step is another's by now."""
+    try:
+        done = work()
+    except LeaseLost:
+        return None
+    except Exception as exc:
+        return failed(step, exc)
+    return succeeded(step, done)
+
+
+def succeeded(step: StepWork, done: Done) -> Ended:
+    """The end of a step whose work was done, if its output can be stored and its edges evaluated."""
+    fault = problem(done.output, MAX_OUTPUT_BYTES)
+    if fault is not None:
+        step.spent = done
+        message = f"The output cannot be stored: {fault}"
+        return failed(step, StepFailed(message, code="output_not_storable", is_retryable=False))
+    try:
+        edges = _edges(step, StepStatus.SUCCEEDED, done.output, None)
+    except ExpressionError as exc:
+        step.spent = done
+        return failed(step, exc)
+    return _ended(step, StepStatus.SUCCEEDED, done, output=done.output, edges=edges)
+
+
+def failed(step: StepWork, exc: Exception) -> Ended | None:
+    """The end of a step whose work raised: cancelled, repeated later, handled or fatal."""
+    if step.is_abandoned:
+        return None
+    if isinstance(exc, StepCancelled):
+        return _ended(step, StepStatus.CANCELLED, step.spent, reason="cancelled")
+    failure = as_failure(exc)
+    error = {"code": failure.code, "message": failure.message[:MAX_ERROR_CHARACTERS],
+             **({"details": failure.details} if failure.details else {})}
+    if problem(error, MAX_OUTPUT_BYTES) is not None:
+        error = {"code": failure.code, "message": "The error itself could not be stored."}
+    retry = step.node.retry
+    if failure.is_retryable and step.attempt - step.crash_count < retry.max_attempts:
+        ended = _ended(step, StepStatus.FAILED, step.spent, reason=failure.code, error=error)
+        ended.retry_in_ms = backoff_ms(step, failure)
+        return ended
+    edges, is_fatal = _edges_of_failure(step, error)
+    return _ended(step, StepStatus.FAILED, step.spent, reason=failure.code, error=error,
+                  edges=edges, is_fatal=is_fatal)
+
+
+def as_failure(exc: Exception) -> StepFailed:
+    """Any exception of a kind as a failure with a code and a sentence."""
+    if isinstance(exc, StepFailed):
+        return exc
+    if isinstance(exc, ExpressionError):
+        return StepFailed(exc.message, code=exc.code, is_retryable=False)
+    if isinstance(exc, TimeoutError):
+        return StepFailed("The step took longer than its timeout.", code="timeout")
+    if isinstance(exc, DomainError):
+        retryable = bool(getattr(exc, "retryable", False))
+        return StepFailed(exc.message, code=exc.code, is_retryable=retryable,
+                          retry_after_seconds=exc.extra.get("retry_after"))
+    return StepFailed(f"{type(exc).__name__}: {exc}", code="internal_error")
+
+
+def backoff_ms(step: StepWork, failure: StepFailed) -> int:
+    """Full jitter under an exponential cap; never sooner than the other side asked for."""
+    retry = step.node.retry
+    exponent = min(max(step.attempt - 1, 0), 30)
+    cap = min(retry.max_backoff_seconds, retry.backoff_seconds * 2**exponent)
+    wait = random.uniform(0, cap)  # noqa: S311
+    return round(max(wait, failure.retry_after_seconds or 0) * 1000)
+
+
+def _edges(step: StepWork, status: str, output: Any, error: Any) -> tuple[bool, ...]:
+    own = {"status": str(status), "output": output, "error": error}
+    context = {**step.context, "steps": {**step.context["steps"], step.node.id: own}}
+    outcomes = edge_outcomes(step.graph, step.node.id, str(status), output, context)
+    return tuple(outcomes[edge] for edge in step.graph.out[step.node.id])
+
+
+def _edges_of_failure(step: StepWork, error: Any) -> tuple[tuple[bool, ...], bool]:
+    if step.node.on_error == "fail":
+        return (), True
+    try:
+        return _edges(step, StepStatus.FAILED, None, error), False
+    except ExpressionError:
+        return (), True
+
+
+def _ended(step: StepWork, status: str, used: Done, **rest: Any) -> Ended:
+    return Ended(
+        step_id=step.id, run_id=step.run.id, path=step.path, node=step.node.id, lease=step.lease,
+        status=str(status), input=used.input if used.input is not None else step.input,
+        input_tokens=used.input_tokens, output_tokens=used.output_tokens, cost=used.cost,
+        unpriced_calls=used.unpriced_calls, calls=used.calls, attempt=step.attempt, **rest,
+    )
