@@ -151,3 +151,9 @@ def _take_ready(
         else:
             ring[step.queue] += 1
     return claimed, ring
+
+
+def release_leases(conninfo: str, worker_id: UUID) -> int:
+    """Put what a stopping worker still holds back into the queue at once; how many steps."""
+    with psycopg.connect(conninfo, autocommit=True) as conn:
+        return conn.execute(sql.RELEASE_LEASES, [worker_id]).rowcount

@@ -311,6 +311,7 @@ class Engine:
         step = StepWork(
             id=c.id, run=run, graph=graph, node=node, path=c.path, lease=c.lease,
             attempt=c.attempt, crash_count=c.crash_count, pool=c.pool, context=context, worker=self,
+            timeout_seconds=node.timeout_seconds,
         )
         self.working[c.id] = step
         if c.pool == "io":

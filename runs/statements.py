@@ -320,3 +320,125 @@ UPDATE step s SET input = c.input
 FROM jsonb_to_recordset(%s::jsonb) AS c(id uuid, lease uuid, input jsonb)
 WHERE s.id = c.id AND s.lease = c.lease AND s.status = 'running'
 """
+
+# A lease whose claim's answer got lost: the step goes back to the queue.
+GIVE_BACK = """
+UPDATE step SET status = 'ready', reason = 'lease_lost', lease = NULL, worker_id = NULL,
+  attempt = attempt - 1, ready_at = clock_timestamp()
+WHERE id = %s AND lease = %s AND status = 'running'
+"""
+
+RELEASE_LEASES = """
+UPDATE step SET status = 'ready', reason = 'released', lease = NULL, worker_id = NULL,
+  attempt = attempt - 1, ready_at = clock_timestamp()
+WHERE worker_id = %s AND status = 'running'
+"""
+
+# The sweep.
+
+DEAD_WORKERS = """
+UPDATE instance SET state = 'dead', stopped_at = clock_timestamp(), in_flight = 0
+WHERE state IN ('starting', 'ready', 'busy', 'draining')
+  AND last_heartbeat_at < clock_timestamp() - %s * interval '1 s'
+RETURNING id, host, pid, queue, deployment_id
+"""
+
+ORPHANS = """
+SELECT DISTINCT s.run_id FROM step s LEFT JOIN instance i ON i.id = s.worker_id
+WHERE s.status = 'running' AND (i.id IS NULL OR i.state IN ('dead', 'stopped'))
+LIMIT 500
+"""
+
+ORPHANED_STEPS = """
+SELECT s.id, s.node, s.crash_count, s.attempt, s.pool, s.queue, s.worker_id, s.leased_at
+FROM step s LEFT JOIN instance i ON i.id = s.worker_id
+WHERE s.run_id = %s AND s.status = 'running'
+  AND (i.id IS NULL OR i.state IN ('dead', 'stopped'))
+FOR UPDATE OF s
+"""
+
+OPEN_EFFECTS = """
+SELECT step_id, effect_class, tool_name FROM effect
+WHERE step_id = ANY(%s) AND state = 'intent'
+"""
+
+CRASH_STEPS = """
+WITH c AS (
+  SELECT * FROM jsonb_to_recordset(%s::jsonb) AS c(id uuid, status text, reason text, error jsonb)),
+kept AS (
+  INSERT INTO attempt (step_id, n, status, started_at, ended_at, error, worker_id)
+  SELECT s.id, s.attempt, 'crashed', s.leased_at, clock_timestamp(), c.error, s.worker_id
+  FROM step s JOIN c ON s.id = c.id ON CONFLICT DO NOTHING)
+UPDATE step s SET status = c.status, reason = c.reason, crash_count = s.crash_count + 1,
+  lease = NULL, worker_id = NULL, ready_at = clock_timestamp(), error = c.error
+FROM c WHERE s.id = c.id
+"""
+
+MARK_UNKNOWN = "UPDATE effect SET state = 'unknown' WHERE step_id = ANY(%s) AND state = 'intent'"
+
+DUE_RUNS = """
+SELECT DISTINCT run_id FROM step
+WHERE status = 'waiting' AND wake_at <= clock_timestamp() LIMIT 500
+"""
+
+WAKE_DUE = """
+UPDATE step SET status = 'ready', wake_at = NULL, ready_at = clock_timestamp()
+WHERE run_id = %s AND status = 'waiting' AND wake_at <= clock_timestamp() AND reason = 'backoff'
+RETURNING id, node, queue
+"""
+
+NEXT_DUE = """
+SELECT extract(epoch FROM min(wake_at) - clock_timestamp()) FROM step
+WHERE status = 'waiting' AND wake_at IS NOT NULL
+"""
+
+WAITING_QUEUES = """
+SELECT s.queue, count(*) FROM step s JOIN run r ON r.id = s.run_id
+WHERE s.status = 'ready' AND s.ready_at < clock_timestamp() - interval '2 s'
+  AND r.status IN ('queued', 'running', 'waiting') GROUP BY s.queue
+"""
+
+UNDECIDED_RUNS = "SELECT DISTINCT run_id FROM step WHERE undecided LIMIT 500"
+
+OVERDUE_RUNS = """
+SELECT id FROM run
+WHERE status IN ('queued', 'running', 'waiting', 'paused') AND deadline_at <= clock_timestamp()
+LIMIT 500
+"""
+
+# Cancelling runs whose running steps had their grace: none for reads, 5 s for other calls.
+STUBBORN_STEPS = """
+SELECT s.id, s.run_id, s.lease, s.node,
+  EXISTS (SELECT 1 FROM effect e WHERE e.step_id = s.id AND e.state = 'intent') AS has_effect
+FROM step s JOIN run r ON r.id = s.run_id
+WHERE r.status = 'cancelling' AND s.status = 'running'
+  AND r.updated_at < clock_timestamp() - CASE WHEN EXISTS (
+    SELECT 1 FROM effect e WHERE e.step_id = s.id AND e.state = 'intent')
+    THEN interval '5 s' ELSE interval '2 s' END
+LIMIT 500
+"""
+
+FORCE_CANCEL = """
+UPDATE step SET status = 'cancelled', reason = 'forced', lease = NULL, ended_at = clock_timestamp()
+WHERE id = %s AND lease = %s AND status = 'running' RETURNING id, node
+"""
+
+IDLE_RUNNING_RUNS = """
+SELECT r.id FROM run r
+WHERE r.status IN ('queued', 'running', 'cancelling')
+  AND r.updated_at < clock_timestamp() - interval '10 s'
+  AND NOT EXISTS (SELECT 1 FROM step s WHERE s.run_id = r.id
+    AND (s.status IN ('ready', 'running') OR s.undecided))
+LIMIT 100
+"""
+
+COUNT_STEPS = """
+SELECT count(*) FILTER (WHERE status NOT IN ('succeeded', 'failed', 'skipped', 'cancelled'))
+  AS open, count(*) FILTER (WHERE status IN ('ready', 'running')) AS busy
+FROM step WHERE run_id = %s
+"""
+
+RUNNING_WORKERS = """
+SELECT DISTINCT worker_id FROM step
+WHERE run_id = %s AND status = 'running' AND worker_id IS NOT NULL
+"""

@@ -2,6 +2,7 @@
 
 import random
 import threading
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -81,11 +82,20 @@ class StepWork:
     spent: Done = field(default_factory=Done)
     input: Any = None
     is_abandoned: bool = False
+    # Seconds; a kind may narrow the node's timeout to its tool's.
+    timeout_seconds: float | None = None
+    started: float = field(default_factory=time.monotonic)
 
     def render(self, name: str, default: Any = None) -> Any:
         """A field of the node with its expressions filled in."""
         template = self.node.templates.get(name)
         return default if template is None else template.render(self.context)
+
+    def overran(self, now: float) -> bool:
+        """Whether the step works longer than it may (`now` on the monotonic clock)."""
+        if self.timeout_seconds is None or self.stop.is_set():
+            return False
+        return now - self.started > self.timeout_seconds
 
     def check_cancelled(self) -> None:
         """Raise where the run is being cancelled or the lease is lost."""

@@ -1,0 +1,67 @@
+"""`manage.py worker`: one worker process: Dramatiq hears the doorbells, the engine does the work."""
+
+import logging
+import os
+import signal
+import socket
+import threading
+from typing import Any
+
+import dramatiq
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandParser
+
+from agents import instances
+from controlplane.kit.database import conninfo
+from runs import current, dispatch, tasks
+from runs.engine import Engine
+from runs.heart import Heart
+
+logger = logging.getLogger(__name__)
+
+
+class Command(BaseCommand):
+    """Claim and execute the ready steps of one queue until SIGTERM."""
+
+    help = __doc__
+    requires_system_checks = []
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """The queue is `shared`, or a deployment's; its instance row may exist already."""
+        parser.add_argument("--queue", default="shared")
+        parser.add_argument("--threads", type=int, default=settings.SPARKOPS_THREADS)
+        parser.add_argument("--drain-seconds", type=float, default=8.0)
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Run until told to stop; then drain, give leases back and say goodbye."""
+        stopping = threading.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: stopping.set())
+        queue = options["queue"]
+        instance_id = instances.register(
+            host=socket.gethostname(), pid=os.getpid(), queue=queue, capacity=options["threads"]
+        )
+        engine = Engine(
+            conninfo=conninfo(), worker_id=instance_id, queue_name=queue, threads=options["threads"]
+        )
+        heart = Heart(engine, instance_id, conninfo())
+        current.set_running(engine, heart)
+        queues = {queue, tasks.private_queue(instance_id)}
+        for name in queues:
+            tasks.broker.declare_queue(name)
+        engine.start()
+        heart.start()
+        doorbells = dramatiq.Worker(
+            tasks.broker, queues=queues, worker_threads=1, worker_timeout=1_000
+        )
+        doorbells.start()
+        logger.info("worker %s serves queue %s", instance_id, queue)
+        stopping.wait()
+        heart.is_draining = True
+        drained = engine.drain(options["drain_seconds"])
+        doorbells.stop(timeout=1_000)
+        engine.stop()
+        heart.stop()
+        released = dispatch.release_leases(conninfo(), instance_id)
+        instances.stop(instance_id)
+        logger.info("worker stopped: drained %s, released %d leases", drained, released)

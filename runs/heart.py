@@ -1,0 +1,128 @@
+"""The heartbeat of a worker process: says it lives, hears of cancels, finds leases it lost, and ends
+steps on threads that overran their time."""
+
+import logging
+import os
+import threading
+import time
+from uuid import UUID
+
+import psutil
+import psycopg
+
+from controlplane.kit.json import dumps
+from runs import statements as sql
+from runs.engine import Engine
+from runs.lifecycle import read_rows
+from runs.states import RunStatus
+
+logger = logging.getLogger(__name__)
+BEAT_SECONDS = 2.0
+WATCH_SECONDS = 0.5
+# Without a beat for so long the worker starts nothing new, then gives up its leases.
+FENCE_SECONDS = 6.0
+GIVE_UP_SECONDS = 8.0
+
+
+class Heart:
+    """One thread with one connection of its own, so that a busy engine still beats."""
+
+    def __init__(self, engine: Engine, instance_id: UUID, conninfo: str) -> None:
+        self.engine = engine
+        self.instance_id = instance_id
+        self.conninfo = conninfo
+        self.is_draining = False
+        self._conn: psycopg.Connection | None = None
+        self._process = psutil.Process(os.getpid())
+        self._stopping = threading.Event()
+        self._now = threading.Event()
+        self._last_success = time.monotonic()
+        self._shown: set[UUID] = set()
+        self._thread = threading.Thread(target=self._run, name="heart", daemon=True)
+
+    def start(self) -> None:
+        """Beat once at once, then regularly."""
+        self._beat()
+        self._thread.start()
+
+    def beat_now(self) -> None:
+        """Do not wait for the next beat: a run was cancelled."""
+        self._now.set()
+
+    def stop(self) -> None:
+        """End the thread."""
+        self._stopping.set()
+        self._now.set()
+        self._thread.join(3)
+
+    def _run(self) -> None:
+        next_beat = time.monotonic() + BEAT_SECONDS
+        while not self._stopping.is_set():
+            called = self._now.wait(WATCH_SECONDS)
+            self._now.clear()
+            self._watch()
+            if called or time.monotonic() >= next_beat:
+                self._try_beat()
+                next_beat = time.monotonic() + BEAT_SECONDS
+
+    def _try_beat(self) -> None:
+        try:
+            self._beat()
+            self._last_success = time.monotonic()
+            self.engine.is_fenced = False
+        except psycopg.Error as exc:
+            logger.warning("heartbeat failed: %s", exc)
+            self._conn = None
+            silent = time.monotonic() - self._last_success
+            self.engine.is_fenced = silent > FENCE_SECONDS
+            if silent > GIVE_UP_SECONDS:
+                for step in list(self.engine.working.values()):
+                    self.engine.abandon(step)
+
+    def _beat(self) -> None:
+        if self._conn is None or self._conn.closed:
+            self._conn = psycopg.connect(self.conninfo, autocommit=True)
+        working = dict(self.engine.working)
+        params = {
+            "id": self.instance_id, "in_flight": len(working), "draining": self.is_draining,
+            "rss": self._process.memory_info().rss, "cpu": self._process.cpu_percent(),
+        }
+        self._conn.execute(sql.BEAT, params)
+        held = read_rows(self._conn, sql.HELD_BY_WORKER, [self.instance_id])
+        self._compare(self._conn, working, held)
+        self._show_inputs(self._conn, working)
+
+    def _compare(self, conn: psycopg.Connection, working: dict, held: list[dict]) -> None:
+        leases = {row["id"]: row for row in held}
+        for step_id, step in working.items():
+            row = leases.get(step_id)
+            if row is None or row["lease"] != step.lease:
+                # Claimed after the question was asked, or ended meanwhile: then it is not working.
+                if self.engine.working.get(step_id) is step and step_id in self._seen:
+                    self.engine.abandon(step)
+            elif row["run_status"] == RunStatus.CANCELLING:
+                step.stop.set()
+        self._seen = set(working)
+        for row in held:
+            if row["is_old"] and row["id"] not in working and row["id"] not in self.engine.working:
+                logger.warning("step %s is leased to this worker but not in hand", row["id"])
+                conn.execute(sql.GIVE_BACK, [row["id"], row["lease"]])
+
+    _seen: set[UUID] = set()
+
+    def _show_inputs(self, conn: psycopg.Connection, working: dict) -> None:
+        """A long step shows its input while it works, not only at its end."""
+        rows = [
+            {"id": s.id, "lease": s.lease, "input": s.input}
+            for s in working.values()
+            if s.input is not None and s.id not in self._shown
+        ]
+        if rows:
+            conn.execute(sql.SHOW_INPUTS, [dumps(rows).decode()])
+        self._shown = {s.id for s in working.values() if s.input is not None}
+
+    def _watch(self) -> None:
+        now = time.monotonic()
+        for step in list(self.engine.working.values()):
+            if step.pool == "cpu" and step.overran(now):
+                self.engine.expire(step)

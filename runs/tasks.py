@@ -1,0 +1,28 @@
+"""The actors: each only wakes the engine of this process. The row is the truth."""
+
+from uuid import UUID
+
+import dramatiq
+
+from controlplane.kit.queue import DoorbellBroker
+from runs import current
+
+broker = DoorbellBroker()
+dramatiq.set_broker(broker)
+
+
+def private_queue(worker_id: UUID) -> str:
+    """The queue only one worker listens to."""
+    return f"worker.{worker_id}"
+
+
+@dramatiq.actor(queue_name="shared", max_retries=0)
+def wake() -> None:
+    """There may be ready steps in the queue."""
+    current.engine().wake()
+
+
+@dramatiq.actor(queue_name="shared", max_retries=0)
+def look() -> None:
+    """A run was cancelled: compare the leases now."""
+    current.heart().beat_now()
