@@ -51,13 +51,10 @@ const icons = `
   list-tree lock logout menu-2 moon pencil plug plus refresh repeat robot rocket rotate-clockwise
   schema search selector server settings shield-check stack-2 sun tag terminal-2 text-wrap tool
   transform trash upload user users wallet world x player-pause player-play player-stop chart-line
-  dashboard=layout-dashboard runs=player-play approvals=circle-check queues=stack-2
-  reconcile=git-compare workflows=schema agents=robot tools=tool schedules=calendar-time
-  policies=shield-check violations=alert-triangle budgets=wallet audit=history
-  analytics=chart-line exports=file-export
+  checks git-merge sitemap shield alert-octagon
 `.trim().split(/\s+/).map((entry) => (entry.includes('=') ? entry.split('=') : [entry, entry]));
 
-// A state is told by shape as well as colour; these eight are ours, on a 12 unit square.
+// A state is told by shape as well as colour; these six are ours, on a 12 unit square.
 const states = {
   done: '<circle cx="6" cy="6" r="4.5" fill="currentColor"/>',
   running: '<circle cx="6" cy="6" r="4" fill="none" stroke="currentColor"/><path d="M6 2a4 4 0 0 0 0 8z" fill="currentColor"/>',
