@@ -48,6 +48,7 @@ def candidates() -> Iterator[Path]:
     chosen = os.environ.get("SPARKOPS_POSTGRES_BIN")
     if chosen:
         yield Path(chosen)
+        return
     yield _wheel()
     on_path = shutil.which("postgres")
     if on_path:

@@ -18,18 +18,22 @@ def _digest(files: Iterable[Path], *words: str) -> str:
     return digest.hexdigest()
 
 
+def _in_packages(pattern: str) -> list[Path]:
+    """Files of our own packages; data folders, .venv and node_modules are none."""
+    packages = [folder.parent for folder in ROOT.glob("[a-z]*/__init__.py")]
+    return [file for package in packages for file in package.glob(pattern) if file.is_file()]
+
+
 def static_digest() -> str:
     """Changes when a static file of ours or of a library may have changed."""
-    files = [ROOT / "requirements.lock"]
-    for folder in [ROOT / "static", *ROOT.glob("*/static"), *ROOT.glob("*/*/static")]:
-        files += [file for file in folder.rglob("*") if file.is_file()]
-    return _digest(files)
+    ours = [file for file in (ROOT / "static").rglob("*") if file.is_file()]
+    return _digest([ROOT / "requirements.lock", *ours, *_in_packages("static/**/*")])
 
 
 def state(*words: str) -> dict[str, str]:
     """What a preparation depends on: migrations, libraries, static files and `words`."""
-    files = [ROOT / "requirements.lock", *ROOT.glob("*/migrations/*.py")]
-    files += [*ROOT.glob("*/*/migrations/*.py"), *ROOT.glob("*/management/commands/seed_demo.py")]
+    files = [ROOT / "requirements.lock", *_in_packages("migrations/*.py")]
+    files += _in_packages("*/migrations/*.py") + _in_packages("management/commands/seed_demo.py")
     return {"code": _digest(files, *words), "static": static_digest()}
 
 

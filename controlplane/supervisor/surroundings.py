@@ -69,7 +69,10 @@ class Surroundings:
             for name in ("SPARKOPS_SECRET_KEY", "SPARKOPS_ENCRYPTION_KEYS")
             if os.environ.get(name)
         }
-        return {**os.environ, **ours, **given}
+        together = {**os.environ, **ours, **given}
+        # Byte code kept in .venv makes every later start seconds faster.
+        together.pop("PYTHONDONTWRITEBYTECODE", None)
+        return together
 
 
 def survey(config: Config) -> Surroundings:
