@@ -1,0 +1,268 @@
+"""The verbs of runs. Each is one transaction: rows, events and audit row together; doorbells ring
+after commit. Permission is asked at the door."""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+from uuid import UUID
+
+import psycopg
+from django.db import IntegrityError, connection, transaction
+
+from controlplane.kit import audit
+from controlplane.kit.errors import DomainError, InvalidInput, InvalidTransition
+from controlplane.kit.events import announce
+from controlplane.kit.queue import ring
+from runs import statements as sql
+from runs.facts import Facts
+from runs.lifecycle import Ledger, LockedRun
+from runs.models import Effect, Run, Step
+from runs.starting import (
+    Rows,
+    StartRequest,
+    add_run,
+    ask_gate,
+    check_input,
+    graph_of,
+    pin,
+    refuse_frozen,
+    resolve_version,
+)
+from runs.states import STEP_TERMINAL, Relation, RunStatus, StepStatus
+from runs.sweep import settle_run
+from runs.tasks import private_queue
+from workflows.graph import Graph
+from workflows.models import WorkflowVersion
+
+
+def start(request: StartRequest, *, actor: Any) -> tuple[Run, bool]:
+    """Start one run. Returns it, and False where its idempotency key has started it before."""
+    if request.idempotency_key and (run := _started_before(request)):
+        return run, False
+    rows = Rows()
+    try:
+        with transaction.atomic():
+            run_id = _prepare(rows, request, actor)
+            rows.write()
+    except IntegrityError as exc:
+        constraint = getattr(getattr(exc.__cause__, "diag", None), "constraint_name", "")
+        if constraint != "run_idempotency_key" or (run := _started_before(request)) is None:
+            raise
+        return run, False
+    _tell(rows.groups(), rows.queues)
+    return Run.objects.for_list().get(pk=run_id), True
+
+
+def start_batch(
+    requests: Iterable[StartRequest | DomainError], *, actor: Any
+) -> list[Run | DomainError]:
+    """Start many runs in one commit; each answer is a run or why it was refused, in order."""
+    rows = Rows()
+    answers: list[UUID | DomainError] = []
+    with transaction.atomic():
+        for request in requests:
+            if isinstance(request, DomainError):
+                answers.append(request)
+                continue
+            try:
+                answers.append(_prepare(rows, request, actor))
+            except DomainError as exc:
+                answers.append(exc)
+        if rows.runs:
+            rows.write()
+    _tell(rows.groups(), rows.queues)
+    found = Run.objects.for_list().in_bulk([a for a in answers if isinstance(a, UUID)])
+    return [found[a] if isinstance(a, UUID) else a for a in answers]
+
+
+def _prepare(rows: Rows, request: StartRequest, actor: Any) -> UUID:
+    refuse_frozen(request)
+    version = resolve_version(request)
+    graph = graph_of(version)
+    check_input(graph, request.input)
+    ask_gate(request, version)
+    return add_run(rows, request, version, graph, pin(request, graph), actor)
+
+
+def _started_before(request: StartRequest) -> Run | None:
+    found = Run.objects.filter(
+        project_id=request.workflow.project_id, idempotency_key=request.idempotency_key
+    ).first()
+    if found is not None and found.request_sha256 != request.fingerprint():
+        raise InvalidInput(
+            "This idempotency key was used for another request.", code="idempotency_key_reused"
+        )
+    return found and Run.objects.for_list().get(pk=found.pk)
+
+
+def _tell(groups: list[str], queues: Mapping[str, int]) -> None:
+    def after_commit() -> None:
+        for queue_name, count in queues.items():
+            ring("wake", queue_name, times=min(count, 8))
+        if groups:
+            announce(groups)
+
+    transaction.on_commit(after_commit)
+
+
+# Verbs on a run
+
+
+def _raw() -> psycopg.Connection:
+    """Django's own connection as psycopg knows it, inside the running transaction."""
+    connection.ensure_connection()
+    return connection.connection
+
+
+def _change(run_id: UUID, verb: Callable[[Ledger, LockedRun], set[str] | None]) -> None:
+    """Lock a run, let `verb` say what happens, write it. `verb` may name queues to ring."""
+    with transaction.atomic():
+        conn = _raw()
+        ledger = Ledger(conn)
+        locked = ledger.lock([run_id], wait=True)
+        if not locked:
+            raise DomainError("The run is gone.", code="not_found", status=404)
+        queues = verb(ledger, locked[0]) or set()
+        settle_run(conn, Facts(), ledger, run_id)
+        ledger.flush()
+        _tell(ledger.groups(), dict.fromkeys(queues, 1))
+
+
+def cancel(run: Run, *, actor: Any, reason: str = "") -> Run:
+    """Stop a run: nothing new starts from this moment; what runs is told to stop. 409 where the run
+    has ended; cancelling twice changes nothing."""
+    workers: list[UUID] = []
+
+    def verb(ledger: Ledger, locked: LockedRun) -> None:
+        if locked.is_terminal:
+            raise InvalidTransition(f"The run has {_ended_as(locked.status)} already.",
+                                    code="run_ended")
+        if locked.end_status:
+            return
+        error = {"code": "cancelled", "message": reason} if reason else None
+        ledger.begin_end(locked, RunStatus.CANCELLED, "cancelled", error)
+        workers.extend(row[0] for row in ledger.conn.execute(sql.RUNNING_WORKERS, [locked.id]))
+        audit.record("run.cancelled", actor=actor, project_id=locked.project_id, target=run,
+                     after={"reason": reason})
+
+    _change(run.pk, verb)
+    for worker_id in workers:
+        ring("look", private_queue(worker_id))
+    return Run.objects.for_list().get(pk=run.pk)
+
+
+def pause(run: Run, *, actor: Any) -> Run:
+    """Start nothing new; what runs, finishes. Timers and the deadline go on."""
+
+    def verb(ledger: Ledger, locked: LockedRun) -> None:
+        if locked.status == RunStatus.PAUSED:
+            return
+        if locked.is_terminal or locked.end_status:
+            raise InvalidTransition("Only a live run can be paused.", code="not_pausable")
+        locked.status = RunStatus.PAUSED
+        ledger.event(locked, "run.paused", data={"status": "paused"})
+        audit.record("run.paused", actor=actor, project_id=locked.project_id, target=run)
+
+    _change(run.pk, verb)
+    return Run.objects.for_list().get(pk=run.pk)
+
+
+def resume(run: Run, *, actor: Any) -> Run:
+    """Go on after a pause."""
+
+    def verb(ledger: Ledger, locked: LockedRun) -> set[str] | None:
+        if locked.status != RunStatus.PAUSED:
+            raise InvalidTransition("The run is not paused.", code="not_paused")
+        locked.status = RunStatus.RUNNING
+        ledger.event(locked, "run.resumed", data={"status": "running"})
+        audit.record("run.resumed", actor=actor, project_id=locked.project_id, target=run)
+        ready = Step.objects.filter(run_id=locked.id, status=StepStatus.READY)
+        return set(ready.values_list("queue", flat=True))
+
+    _change(run.pk, verb)
+    return Run.objects.for_list().get(pk=run.pk)
+
+
+def retry(run: Run, *, actor: Any, start_from: str = "failed", input: Any = None) -> Run:
+    """A new run that goes on from the failed steps, from a node, or from the start (then with
+    another input if given). Outputs of kept steps are copied and cost nothing again."""
+    if not run.is_terminal:
+        raise InvalidTransition("The run has not ended; cancel it or wait.", code="not_terminal")
+    if input is not None and start_from != "start":
+        raise InvalidInput.of("input", "The input can be edited only from the start.")
+    if Effect.objects.filter(run=run, state=Effect.State.UNKNOWN).exists():
+        raise DomainError(
+            "A call of this run may or may not have happened; resolve it first.",
+            code="unresolved_effect",
+        )
+    request = StartRequest(
+        workflow=run.workflow, environment=run.environment,
+        input=run.input if input is None else input, trigger=run.trigger, tags=run.tags,
+        priority=run.priority, parent=run, relation=Relation.RETRY, simulated=run.simulated,
+    )
+    version = WorkflowVersion.objects.get(pk=run.workflow_version_id)
+    graph = graph_of(version)
+    refuse_frozen(request)
+    check_input(graph, request.input)
+    ask_gate(request, version)
+    carried = _carried(run, graph, start_from)
+    rows = Rows()
+    with transaction.atomic():
+        run_id = add_run(rows, request, version, graph, pin(request, graph), actor, carried)
+        rows.write()
+        audit.record("run.retried", actor=actor, project_id=run.project_id, target=run,
+                     after={"from": start_from, "new_run": str(run_id)})
+    _tell(rows.groups(), rows.queues)
+    return Run.objects.for_list().get(pk=run_id)
+
+
+def _carried(run: Run, graph: Graph, start_from: str) -> dict[str, dict[str, Any]]:
+    """The ended steps that are kept: those that succeeded or were skipped and do not lie behind the
+    ones that are done again."""
+    if start_from == "start":
+        return {}
+    steps = {s.node: s for s in Step.objects.filter(run=run, path="")}
+    if start_from == "failed":
+        again = {n for n, s in steps.items() if s.status not in (
+            StepStatus.SUCCEEDED, StepStatus.SKIPPED)}
+        if not again:
+            raise DomainError("No step of this run failed; retry it from the start.",
+                              code="nothing_failed")
+    elif start_from in steps:
+        again = {start_from}
+    else:
+        raise InvalidInput.of("from", f"There is no step {start_from}.", "does_not_exist")
+    again |= _behind(graph, again)
+    kept = {n: s for n, s in steps.items() if n not in again and s.status in STEP_TERMINAL}
+    return {
+        node: {
+            "status": step.status, "output": step.output, "started_at": step.started_at,
+            "ended_at": step.ended_at, "edges": _edges_taken(graph, node, step, steps),
+        }
+        for node, step in kept.items()
+    }
+
+
+def _behind(graph: Graph, nodes: Iterable[str]) -> set[str]:
+    found: set[str] = set()
+    open_ends = list(nodes)
+    while open_ends:
+        for edge in graph.out[open_ends.pop()]:
+            if edge.target not in found:
+                found.add(edge.target)
+                open_ends.append(edge.target)
+    return found
+
+
+def _edges_taken(
+    graph: Graph, node: str, step: Step, steps: Mapping[str, Step]
+) -> list[bool]:
+    """The outcome of each edge out of a kept step, as it was decided."""
+    if step.edges is not None:
+        return step.edges
+    if step.status == StepStatus.SKIPPED:
+        return [False] * len(graph.out[node])
+    return [steps[e.target].status != StepStatus.SKIPPED for e in graph.out[node]]
+
+
+def _ended_as(status: str) -> str:
+    return {"timed_out": "timed out", "cancelled": "been cancelled"}.get(status, status)
