@@ -1,0 +1,1 @@
+"""Functions that installed code offers as tools."""

@@ -1,0 +1,54 @@
+"""Builders of tool callables, and calls through the door each of them needs."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from controlplane.kit import egress
+from controlplane.kit.egress.tests.conftest import loopback, names, serve
+from tools.calling import call_tool, call_tool_blocking
+from tools.calls import CallContext, Result, ToolCallable
+from tools.kinds import kind
+
+__all__ = ["loopback", "names", "serve"]
+
+
+def make_callable(kind_name: str = "python", **fields: Any) -> ToolCallable:
+    """A callable as `load_callable` makes it; `config` is cleaned as on save."""
+    given = fields.pop("config", {"function": "echo"})
+    config = kind(kind_name).clean(given)
+    declared = fields.pop("effect_class", "unsafe")
+    defaults = {
+        "version_id": None, "tool_id": None, "project_id": None, "slug": "probe", "name": "Probe",
+        "number": 1, "input_schema": {"type": "object"}, "timeout_seconds": 5.0,
+    }
+    return ToolCallable(
+        kind=kind_name,
+        config=config,
+        pool=kind(kind_name).pool(config),
+        secret_names=kind(kind_name).secret_names(config),
+        effect_class=kind(kind_name).effect_class(config, declared),
+        **{**defaults, **fields},
+    )
+
+
+async def _once(tool: ToolCallable, arguments: Any, context: CallContext) -> Result:
+    try:
+        return await call_tool(tool, arguments, context=context)
+    finally:
+        await egress.aclose()
+
+
+@pytest.fixture
+def run() -> Callable[..., Result]:
+    """`run(callable, arguments, **context)`: one call, awaited or not as its pool says."""
+
+    def call(tool: ToolCallable, arguments: Any = None, **context: Any) -> Result:
+        given = {} if arguments is None else arguments
+        if tool.pool == "io":
+            return asyncio.run(_once(tool, given, CallContext(**context)))
+        return call_tool_blocking(tool, given, context=CallContext(**context))
+
+    return call
