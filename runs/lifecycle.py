@@ -306,7 +306,7 @@ def _end_row(ended: Ended, *, undecided: bool) -> dict[str, Any]:
     return {
         "id": ended.step_id, "lease": ended.lease, "status": ended.status, "reason": ended.reason,
         "input": ended.input, "output": ended.output, "error": ended.error,
-        "edges": list(ended.edges) if undecided else None, "fatal": ended.is_fatal,
+        "edges": list(ended.edges), "fatal": ended.is_fatal,
         "it": ended.input_tokens, "ot": ended.output_tokens, "cost": ended.cost,
         "un": ended.unpriced_calls, "undecided": undecided,
     }

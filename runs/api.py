@@ -1,0 +1,211 @@
+"""The routes of runs."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from django.http import StreamingHttpResponse
+from drf_spectacular.utils import OpenApiTypes, extend_schema
+from rest_framework import status
+from rest_framework.decorators import action
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from controlplane.kit.api import ScopedViewSet
+from controlplane.kit.errors import DomainError, InvalidInput, as_domain_error, problem
+from controlplane.kit.ids import parse_uuid
+from controlplane.kit.permissions import require
+from runs import reads, services
+from runs.filters import RunFilter
+from runs.logs import LEVELS
+from runs.models import Run
+from runs.serializers import (
+    CancelSerializer,
+    RetrySerializer,
+    RunRowSerializer,
+    RunSerializer,
+    StartSerializer,
+    StepSerializer,
+)
+from runs.starting import StartRequest
+
+LOG_LINES_A_PAGE = 500
+RUNS_A_BATCH = 1_000
+
+
+def whole(text: str | None, field: str) -> int:
+    """A number of the query string from 0; 422 for anything else."""
+    if not text:
+        return 0
+    if not text.isdigit() or len(text) > 18:
+        raise InvalidInput.of(field, f"{field} must be a whole number.")
+    return int(text)
+
+
+class RunViewSet(ScopedViewSet):
+    """Start runs, look at them, steer them."""
+
+    model = Run
+    http_method_names = ("get", "post", "head", "options")
+    serializer_class = RunSerializer
+    filterset_class = RunFilter
+    ordering_fields = ("created_at", "started_at", "ended_at", "priority", "status", "cost")
+    verbs = {
+        "cancel": "cancel", "retry": "retry", "pause": "pause", "resume": "resume",
+        "batch": "add",
+    }
+
+    def get_queryset(self) -> Any:
+        """The visible runs; rows of a list come without payloads."""
+        queryset = super().get_queryset()
+        if self.action == "list":
+            return queryset.for_list()
+        return queryset.select_related("workflow", "workflow_version", "environment")
+
+    def get_serializer_class(self) -> Any:
+        """Rows leave payloads out."""
+        return RunRowSerializer if self.action == "list" else RunSerializer
+
+    def whole_answer(self, run: Run, code: int = status.HTTP_200_OK) -> Response:
+        """A run in full, with the facts its explanation needs."""
+        context = self.get_serializer_context()
+        if not run.is_terminal and self.action == "retrieve":
+            context["open_steps"] = reads.open_steps(run)
+            if run.status == "queued":
+                context["workers"] = reads.live_workers(run)
+        return Response(RunSerializer(run, context=context).data, status=code)
+
+    def retrieve(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        """One run."""
+        run = self.get_object()
+        if run.is_terminal:
+            return self.answer(run)
+        return self.whole_answer(run)
+
+    @extend_schema(request=StartSerializer, responses={201: RunSerializer})
+    def create(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        """Start a run."""
+        start = self._checked(request.data, request.headers.get("Idempotency-Key"))
+        run, is_new = services.start(start, actor=request.user)
+        return self.whole_answer(
+            run, status.HTTP_201_CREATED if is_new else status.HTTP_200_OK
+        )
+
+    def _checked(self, body: Any, key: str | None = None) -> StartRequest:
+        if key is not None and not 0 < len(key) <= 255:
+            raise InvalidInput.of("Idempotency-Key", "Use 1 to 255 characters.")
+        serializer = StartSerializer(data=body, context=self.get_serializer_context())
+        serializer.is_valid(raise_exception=True)
+        start = serializer.as_request(key)
+        require(self.request.user, "runs.add_run", start.workflow)
+        return start
+
+    @extend_schema(request=OpenApiTypes.OBJECT, responses={201: OpenApiTypes.OBJECT})
+    @action(detail=False, methods=["post"])
+    def batch(self, request: Request) -> Response:
+        """Start up to 1,000 runs in one commit; each answer is {run} or {problem}, in order."""
+        bodies = request.data.get("runs") if isinstance(request.data, dict) else None
+        if not isinstance(bodies, list) or not 0 < len(bodies) <= RUNS_A_BATCH:
+            raise InvalidInput.of("runs", f"Give a list of 1 to {RUNS_A_BATCH} runs.")
+        requests: list[StartRequest | DomainError] = []
+        for body in bodies:
+            requests.append(self._checked_or_refused(body))
+        answers = services.start_batch(requests, actor=request.user)
+        results = [
+            {"problem": problem(a.status, a.message, a.code, errors=a.errors,
+                                request_id=request.request_id)}
+            if isinstance(a, DomainError)
+            else {"run": RunSerializer(a, context=self.get_serializer_context()).data}
+            for a in answers
+        ]
+        return Response({"results": results}, status=status.HTTP_201_CREATED)
+
+    def _checked_or_refused(self, body: Any) -> StartRequest | DomainError:
+        try:
+            return self._checked(body)
+        except Exception as exc:
+            error = as_domain_error(exc)
+            if error is None:
+                raise
+            return error
+
+    @extend_schema(request=CancelSerializer, responses={202: RunSerializer})
+    @action(detail=True, methods=["post"])
+    def cancel(self, request: Request, pk: str = "") -> Response:
+        """Stop a run."""
+        run = self.get_object()
+        body = CancelSerializer(data=request.data)
+        body.is_valid(raise_exception=True)
+        run = services.cancel(run, actor=request.user, **body.validated_data)
+        return self.whole_answer(run, status.HTTP_202_ACCEPTED)
+
+    @extend_schema(request=OpenApiTypes.OBJECT, responses={201: RunSerializer})
+    @action(detail=True, methods=["post"])
+    def retry(self, request: Request, pk: str = "") -> Response:
+        """A new run from the failed step, a node or the start."""
+        run = self.get_object()
+        body = RetrySerializer(data=request.data)
+        body.is_valid(raise_exception=True)
+        new = services.retry(run, actor=request.user, **body.validated_data)
+        return self.whole_answer(new, status.HTTP_201_CREATED)
+
+    @extend_schema(request=None, responses={200: RunSerializer})
+    @action(detail=True, methods=["post"])
+    def pause(self, request: Request, pk: str = "") -> Response:
+        """Start nothing new."""
+        return self.whole_answer(services.pause(self.get_object(), actor=request.user))
+
+    @extend_schema(request=None, responses={200: RunSerializer})
+    @action(detail=True, methods=["post"])
+    def resume(self, request: Request, pk: str = "") -> Response:
+        """Go on after a pause."""
+        return self.whole_answer(services.resume(self.get_object(), actor=request.user))
+
+    @extend_schema(responses={200: StepSerializer(many=True)})
+    @action(detail=True, methods=["get"], filter_backends=[])
+    def steps(self, request: Request, pk: str = "") -> Response:
+        """The steps with their attempts and calls."""
+        run = self.get_object()
+        rows = run.steps.prefetch_related("attempts").order_by("position", "path", "id")
+        page = self.paginate_queryset(rows) or []
+        context = {**self.get_serializer_context(), "calls": reads.calls_of(page)}
+        return self.get_paginated_response(StepSerializer(page, many=True, context=context).data)
+
+    @extend_schema(responses={200: OpenApiTypes.OBJECT})
+    @action(detail=True, methods=["get"], filter_backends=[])
+    def events(self, request: Request, pk: str = "") -> Response:
+        """The run's history after a seq."""
+        run = self.get_object()
+        after = whole(request.query_params.get("after"), "after")
+        return Response({"results": reads.events_of(run, after)})
+
+    @extend_schema(responses={200: OpenApiTypes.OBJECT})
+    @action(detail=True, methods=["get"], filter_backends=[])
+    def logs(self, request: Request, pk: str = "") -> Any:
+        """Log lines after a seq, narrowed by level, step and text; ?format=text streams them all."""
+        run = self.get_object()
+        query = request.query_params
+        levels = query.getlist("level")
+        if bad := [level for level in levels if level not in LEVELS]:
+            raise InvalidInput.of("level", f"There is no level {bad[0]}.")
+        step = query.get("step")
+        if step and parse_uuid(step) is None:
+            raise InvalidInput.of("step", "step must be an id.")
+        rows = reads.logs_of(
+            run, after=whole(query.get("after"), "after"), levels=levels,
+            step=parse_uuid(step) if step else None, search=query.get("search", ""),
+        )
+        if query.get("format") == "text":
+            return StreamingHttpResponse(_as_text(rows), content_type="text/plain; charset=utf-8")
+        page = list(rows[:LOG_LINES_A_PAGE])
+        results = [
+            {"seq": r.seq, "at": r.at, "level": r.level, "step": r.step_id, "message": r.message,
+             "data": r.data}
+            for r in page
+        ]
+        return Response({"results": results, "next_after": page[-1].seq if page else None})
+
+
+def _as_text(rows: Any) -> Iterator[bytes]:
+    for row in rows.iterator(chunk_size=2_000):
+        message = row.message.replace("\n", "\\n").replace("\x1b", "\\e")
+        yield f"{row.at:%Y-%m-%dT%H:%M:%S.%f}Z {row.level.upper():7} {message}\n".encode()
