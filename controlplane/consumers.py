@@ -1,0 +1,156 @@
+"""The sockets: /ws/runs/{id}, /ws/agents/{id}, /ws/activity. One base, three short routes."""
+
+import asyncio
+import contextlib
+import time
+from typing import Any, ClassVar
+from urllib.parse import parse_qs
+from uuid import UUID
+
+from channels.db import database_sync_to_async
+from channels.generic.websocket import AsyncWebsocketConsumer
+
+from agents.models import Agent
+from controlplane import live
+from controlplane.kit.ids import parse_uuid
+from controlplane.kit.json import dumps
+from projects.authentication import refreshed, user_from_scope
+from projects.models import Project
+from projects.people import User
+from runs.models import Run
+
+NOT_SIGNED_IN, FORBIDDEN, ABSENT, SLOW = 4401, 4403, 4404, 4408
+PING_SECONDS = 20
+CHECK_SECONDS = 3
+
+
+class LiveConsumer(AsyncWebsocketConsumer):
+    """Follows one subject for one principal, from a seq on; sends, never listens."""
+
+    permission: ClassVar[str]
+    kind: ClassVar[str]
+
+    def find(self, user: User) -> Any:
+        """The row the socket is about, where `user` may see it."""
+        raise NotImplementedError
+
+    def subject_key(self, row: Any) -> UUID:
+        """The key of its events."""
+        return row.pk
+
+    async def connect(self) -> None:
+        """Accept, refuse with a code that browsers can read, or begin."""
+        self.reader: live.Reader | None = None
+        self.tasks: list[asyncio.Task[None]] = []
+        user, subprotocol = await user_from_scope(self.scope)
+        await self.accept(subprotocol)
+        if user is None:
+            await self.close(NOT_SIGNED_IN)
+            return
+        row, code = await self._look(user)
+        if row is None:
+            await self.close(code)
+            return
+        self.user = user
+        subject = live.Subject(self.kind, self.subject_key(row))
+        last_seq = await subject.last_seq()
+        self.listener = live.Listener(seq=self._after(last_seq))
+        await self.send(dumps({"type": "ready", "last_seq": last_seq}).decode())
+        self.tasks = [
+            asyncio.create_task(self._pump()),
+            asyncio.create_task(self._keep()),
+            asyncio.create_task(self._join(subject)),
+        ]
+
+    async def _join(self, subject: live.Subject) -> None:
+        self.reader = await live.follow(subject, self.listener)
+
+    def _after(self, last_seq: int) -> int:
+        text = parse_qs(self.scope["query_string"].decode("latin-1")).get("after", [""])[0]
+        return int(text) if text.isdigit() and len(text) <= 18 else last_seq
+
+    async def _look(self, user: User) -> tuple[Any, int]:
+        row = await database_sync_to_async(self.find)(user)
+        if row is None:
+            return None, ABSENT
+        if not user.has_perm(self.permission, row):
+            return None, FORBIDDEN
+        return row, 0
+
+    async def disconnect(self, code: int) -> None:
+        """Leave the reader and end the tasks."""
+        for task in self.tasks:
+            task.cancel()
+        if self.reader is not None:
+            await live.leave(self.reader, self.listener)
+
+    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        """What a client says is ignored."""
+
+    async def _pump(self) -> None:
+        while True:
+            text = await self.listener.waiting.get()
+            await self.send(text)
+            if self.listener.is_slow and self.listener.waiting.empty():
+                await self.close(SLOW)
+                return
+
+    async def _keep(self) -> None:
+        """Ping, and look again whether the principal may still see this."""
+        next_ping = time.monotonic() + PING_SECONDS
+        while True:
+            await asyncio.sleep(CHECK_SECONDS)
+            if self.listener.is_slow:
+                await self.close(SLOW)
+                return
+            if time.monotonic() >= next_ping:
+                await self.send('{"type":"ping"}')
+                next_ping = time.monotonic() + PING_SECONDS
+            with contextlib.suppress(OSError):
+                user = await refreshed(self.user)
+                if user is None:
+                    await self.close(NOT_SIGNED_IN)
+                    return
+                row, _ = await self._look(user)
+                if row is None:
+                    await self.close(FORBIDDEN)
+                    return
+
+
+class RunConsumer(LiveConsumer):
+    """Every event of a run."""
+
+    permission = "runs.view_run"
+    kind = "run"
+
+    def find(self, user: User) -> Run | None:
+        """The run of the path."""
+        run_id = parse_uuid(self.scope["url_route"]["kwargs"]["pk"])
+        return run_id and Run.objects.visible_to(user).only("id", "project_id").filter(
+            pk=run_id
+        ).first()
+
+
+class AgentConsumer(LiveConsumer):
+    """Health, instances and scaling of an agent."""
+
+    permission = "agents.view_agent"
+    kind = "agent"
+
+    def find(self, user: User) -> Agent | None:
+        """The agent of the path."""
+        agent_id = parse_uuid(self.scope["url_route"]["kwargs"]["pk"])
+        return agent_id and Agent.objects.visible_to(user).filter(pk=agent_id).first()
+
+
+class ActivityConsumer(LiveConsumer):
+    """The activity of a project."""
+
+    permission = "projects.view_project"
+    kind = "activity"
+
+    def find(self, user: User) -> Project | None:
+        """The project of the query."""
+        query = parse_qs(self.scope["query_string"].decode("latin-1"))
+        project_id = parse_uuid(query.get("project", [""])[0])
+        return project_id and Project.objects.visible_to(user).filter(pk=project_id).first()
