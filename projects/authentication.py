@@ -10,6 +10,7 @@ from django.contrib import auth
 from django.contrib.sessions.backends.db import SessionStore
 from django.http import HttpRequest, parse_cookie
 from rest_framework.authentication import BaseAuthentication
+from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
 
 from projects import keys, principals, tickets, tokens
@@ -42,7 +43,10 @@ class BearerAuthentication(BaseAuthentication):
         scheme, _, text = request.headers.get("Authorization", "").partition(" ")
         if scheme.lower() != "bearer":
             return None
-        user = bearer(text.strip())
+        try:
+            user = bearer(text.strip())
+        except InvalidToken as exc:
+            raise AuthenticationFailed(exc.message, code=exc.code) from None
         return user, user.credential
 
     def authenticate_header(self, request: Request) -> str:

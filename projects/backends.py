@@ -26,14 +26,14 @@ class ProjectRoleBackend:
         came with, allow it."""
         if obj is None or not hasattr(obj, "project_path"):
             return False
-        key = user.api_key
-        if key is not None and key.scopes and not _in_scope(permission, key.scopes):
-            return False
-        return allows(user.project_roles().get(project_id_of(obj)), permission)
+        return user.in_scope(permission) and allows(
+            user.project_roles().get(project_id_of(obj)), permission
+        )
 
 
-def _in_scope(permission: str, scopes: list[str]) -> bool:
-    app, verb = permission.split(".", 1)
+def in_scopes(permission: str, scopes: list[str]) -> bool:
+    """Whether scopes such as `runs:read`, `runs:write`, `runs.add_run` or `*` reach so far."""
+    app, _, verb = permission.partition(".")
     wanted = f"{app}:read" if verb.startswith("view_") else f"{app}:write"
     return (
         "*" in scopes

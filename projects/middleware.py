@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import cached_property
+from uuid import UUID
 
 from django.http import HttpRequest, HttpResponse
 
@@ -39,6 +40,12 @@ class Place:
         """The environment pages are narrowed to; None means all."""
         wanted = self.request.session.get("environment")
         return next((e for e in self.environments if e.name == wanted), None)
+
+    def choose(self, project_id: UUID) -> None:
+        """Make another project the current one, from this request on."""
+        self.request.session["project"] = str(project_id)
+        for name in ("project", "environments", "environment"):
+            self.__dict__.pop(name, None)
 
 
 class CurrentProjectMiddleware:

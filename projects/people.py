@@ -10,7 +10,7 @@ from django.db import models
 from django.utils import timezone
 
 from controlplane.kit.ids import uuid7
-from projects.backends import ProjectRoleBackend, project_id_of
+from projects.backends import ProjectRoleBackend, in_scopes, project_id_of
 from projects.credentials import Credential
 from projects.roles import ARCHIVED, effective
 
@@ -77,6 +77,11 @@ class User(AbstractBaseUser, PermissionsMixin):
         if obj is not None and hasattr(obj, "project_path"):
             return self.is_active and ProjectRoleBackend().has_perm(self, perm, obj)
         return super().has_perm(perm, obj)
+
+    def in_scope(self, permission: str) -> bool:
+        """Whether the scopes of the API key this principal came with reach so far."""
+        scopes = self.api_key.scopes if self.api_key is not None else []
+        return not scopes or in_scopes(permission, scopes)
 
     def refusal(self, obj: Any) -> str:
         """Why the role does not allow a change of this row, as a sentence."""

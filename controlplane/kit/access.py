@@ -16,11 +16,24 @@ from controlplane.kit.rates import client_address
 
 
 class RolePermission(permissions.BasePermission):
-    """Signed in, and the role allows the verb on the object; querysets already hide the rest."""
+    """Signed in, and the role allows the verb on the object; querysets already hide the rest.
+
+    The scopes of an API key are asked first, for lists and new rows too. A view without a model
+    names its `permission`, or says `any_scope = True`; else keys with scopes are refused.
+    """
 
     def has_permission(self, request: Request, view: Any) -> bool:
-        """Whether there is a principal at all."""
-        return bool(request.user and request.user.is_authenticated)
+        """Whether there is a principal at all, and its key reaches so far."""
+        user = request.user
+        if not (user and user.is_authenticated):
+            return False
+        if user.api_key is None or not user.api_key.scopes or getattr(view, "any_scope", False):
+            return True
+        permission = getattr(view, "permission", "")
+        if model := getattr(view, "model", None):
+            permission = permission_name(view.verb_for(view.action), model)
+        self.message = "The scopes of this API key do not allow this."
+        return user.in_scope(permission)
 
     def has_object_permission(self, request: Request, view: Any, obj: Any) -> bool:
         """Whether the role allows this action on this row."""

@@ -65,7 +65,21 @@ class KitSerializer(serializers.ModelSerializer):
             raise serializers.ValidationError(faults)
         if self.instance is not None:
             data = self._without_immutable(data)
-        return super().to_internal_value(data)
+        attrs = super().to_internal_value(data)
+        if self.instance is not None and not self.partial:
+            self._put_defaults(attrs, data)
+        return attrs
+
+    def _put_defaults(self, attrs: dict[str, Any], data: dict[str, Any]) -> None:
+        """PUT replaces: optional fields of the row that are left out take their default."""
+        for name, field in self.fields.items():
+            if field.read_only or name in data or field.source in attrs:
+                continue
+            try:
+                model_field = self.Meta.model._meta.get_field(field.source)
+            except FieldDoesNotExist:
+                continue
+            attrs[field.source] = model_field.get_default()
 
     def _without_immutable(self, data: dict[str, Any]) -> dict[str, Any]:
         kept = dict(data)
