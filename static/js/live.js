@@ -64,6 +64,41 @@
     }
   }
 
+  // Rows of a list: those that changed are fetched together, twice a second at most.
+  const changed = new Set();
+  let rowsTimer;
+
+  function markRow(message) {
+    const list = document.querySelector('[data-live-rows]');
+    const row = list && message.run && document.getElementById(`row-${message.run}`);
+    if (!row || !message.type.startsWith(list.dataset.liveRows)) return;
+    changed.add(message.run);
+    rowsTimer ??= setTimeout(fetchRows, PAUSE);
+  }
+
+  function fetchRows() {
+    rowsTimer = undefined;
+    const held = document.querySelector('[data-live-rows] tr:hover, [data-live-rows] tr:focus-within')?.id;
+    const now = [...changed].filter((id) => `row-${id}` !== held);
+    if (changed.size && !document.hidden) rowsTimer = setTimeout(fetchRows, PAUSE);
+    if (!now.length || document.hidden) return;
+    for (const id of now) changed.delete(id);
+    const address = new URL(location.href);
+    address.searchParams.set('rows', now.slice(0, 200).join(','));
+    window.htmx.ajax('GET', address.pathname + address.search, { target: 'body', swap: 'none' });
+  }
+
+  // New rows wait behind a counter.
+  function countNew(message) {
+    for (const button of document.querySelectorAll('[data-live-count]')) {
+      if (message.type !== button.dataset.liveCount) continue;
+      const count = Number(button.dataset.count ?? 0) + 1;
+      button.dataset.count = String(count);
+      button.textContent = `${count.toLocaleString('en')} new ${button.dataset.noun}${count === 1 ? '' : 's'}`;
+      button.hidden = false;
+    }
+  }
+
   function markAll() {
     for (const element of document.querySelectorAll('[data-live-refresh][id]')) {
       mark(element.dataset.liveRefresh.split(',')[0].trim());
@@ -82,6 +117,8 @@
     if (message.seq <= last) return;
     last = message.seq;
     mark(message.type);
+    markRow(message);
+    countNew(message);
     document.body.dispatchEvent(new CustomEvent(`live:${message.type}`, { detail: message }));
     document.body.dispatchEvent(new CustomEvent('live:any', { detail: message }));
   }
@@ -126,6 +163,7 @@
   addEventListener('online', () => { if (socket.readyState !== WebSocket.OPEN) show('reconnecting'); });
   document.addEventListener('visibilitychange', () => {
     if (document.hidden) return;
+    if (changed.size) rowsTimer ??= setTimeout(fetchRows, 0);
     for (const [id, state] of waiting) if (state.dirty && !state.timer) fetchAnew(id);
   });
   connect();

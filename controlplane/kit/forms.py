@@ -1,0 +1,96 @@
+"""Forms of dialogs: they know the project and the person, and take JSON as strictly as the API."""
+
+import json
+from typing import Any
+
+from django import forms
+from django.core.exceptions import ValidationError
+from rest_framework.exceptions import ParseError
+
+from controlplane.kit.errors import DomainError
+from controlplane.kit.json import strict_loads
+
+
+class JsonEditor(forms.Textarea):
+    """A text area that becomes a JSON editor when it takes focus."""
+
+    def __init__(self, attrs: dict[str, Any] | None = None) -> None:
+        super().__init__(
+            {
+                "data-json-editor": "",
+                "spellcheck": "false",
+                "autocomplete": "off",
+                "rows": 10,
+                **(attrs or {}),
+            }
+        )
+
+
+class JsonField(forms.CharField):
+    """A JSON value. `kind` is the Python type it must have (dict, list), None for any."""
+
+    widget = JsonEditor
+
+    def __init__(self, *, kind: type | None = dict, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.kind = kind
+
+    def to_python(self, value: Any) -> Any:
+        """The value; empty text is an empty object, or null where the field is not required."""
+        if value in self.empty_values:
+            return {} if self.required and self.kind is dict else None
+        if not isinstance(value, str):
+            return value
+        try:
+            parsed = strict_loads(value.encode("utf-8", "surrogatepass"))
+        except (DomainError, ParseError) as exc:
+            raise ValidationError(str(exc), code="invalid_json") from None
+        if self.kind is not None and not isinstance(parsed, self.kind):
+            wanted = {dict: "an object {…}", list: "a list […]"}[self.kind]
+            raise ValidationError(f"This must be {wanted}.", code="wrong_type")
+        return parsed
+
+    def validate(self, value: Any) -> None:
+        """An empty object or list is a value."""
+        if self.required and value is None:
+            raise ValidationError(self.error_messages["required"], code="required")
+
+    def prepare_value(self, value: Any) -> str:
+        """What stands in the editor: the text as typed, or the value indented."""
+        if value is None or isinstance(value, str):
+            return value or ""
+        return json.dumps(value, indent=2, ensure_ascii=False)
+
+
+class TagsField(forms.CharField):
+    """Words between commas."""
+
+    def to_python(self, value: Any) -> list[str]:
+        """The words, each once, in the order given."""
+        words = (word.strip() for word in str(value or "").split(","))
+        return list(dict.fromkeys(word for word in words if word))
+
+    def prepare_value(self, value: Any) -> str:
+        """The words as they are typed."""
+        return value if isinstance(value, str) else ", ".join(value or ())
+
+
+class PlaceMixin:
+    """Takes `project` (the current one) and `user` of the request."""
+
+    def __init__(self, *args: Any, project: Any = None, user: Any = None, **kwargs: Any) -> None:
+        self.project, self.user = project, user
+        super().__init__(*args, **kwargs)
+
+
+class DialogForm(PlaceMixin, forms.Form):
+    """A form that calls a service."""
+
+
+class RowForm(PlaceMixin, forms.ModelForm):
+    """A form that saves a row; a new one goes into the current project."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if self.instance._state.adding and hasattr(self.instance, "project_id"):
+            self.instance.project = self.project
