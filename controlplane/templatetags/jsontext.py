@@ -40,7 +40,7 @@ def highlight(value: Any) -> SafeString:
         return SafeString(f"{escape(text[:LIMIT])}\n…")
     out, end = [], 0
     for match in _TOKEN.finditer(text):
-        out.append(escape(text[end:match.start()]))
+        out.append(escape(text[end : match.start()]))
         out.append(f'<span class="json-{match.lastgroup}">{escape(match.group())}</span>')
         end = match.end()
     out.append(escape(text[end:]))

@@ -34,7 +34,9 @@ def icon(name: str, css: str = "") -> SafeString:
     """An outline of the sprite; decoration only, so hidden from readers."""
     return format_html(
         '<svg class="icon {}" aria-hidden="true"><use href="{}#{}"/></svg>',
-        css, static("img/icons.svg"), name,
+        css,
+        static("img/icons.svg"),
+        name,
     )
 
 
@@ -44,8 +46,10 @@ def shape(status: Any) -> SafeString:
     look = formats.look_of(status)
     return format_html(
         '<svg class="shape tone-{}{}" aria-hidden="true"><use href="{}#state-{}"/></svg>',
-        look.tone, " pulse" if look.shape == "running" else "",
-        static("img/icons.svg"), look.shape,
+        look.tone,
+        " pulse" if look.shape == "running" else "",
+        static("img/icons.svg"),
+        look.shape,
     )
 
 
@@ -56,7 +60,9 @@ def ago(moment: datetime | None, css: str = "") -> SafeString:
         return format_html('<span class="faint">{}</span>', formats.NONE)
     return format_html(
         '<time class="{}" datetime="{}" title="{}" data-ago>{}</time>',
-        css, moment.astimezone(UTC).isoformat(), formats.format_moment(moment),
+        css,
+        moment.astimezone(UTC).isoformat(),
+        formats.format_moment(moment),
         formats.format_ago(moment),
     )
 
