@@ -39,7 +39,7 @@ def follow(
     ledger: Ledger, run: LockedRun, graph: Graph, ended: Ended, frontier: Frontier
 ) -> None:
     """What follows from a step whose end is written already."""
-    if ended.retry_in_ms is not None or run.is_terminal:
+    if ended.retry_in_ms is not None or ended.status == StepStatus.WAITING or run.is_terminal:
         return
     if ended.is_fatal:
         error = {"step": str(ended.step_id), "node": ended.node, **(ended.error or {})}

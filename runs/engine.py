@@ -12,6 +12,7 @@ import queue
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from types import ModuleType
 from typing import Any
 from uuid import UUID
 
@@ -25,7 +26,15 @@ from runs.lifecycle import Ended, StepRow
 from runs.logs import LogBuffer
 from runs.steps import kind_module
 from runs.store import Store
-from runs.work import Done, StepFailed, StepWork, conclude, failed, succeeded
+from runs.work import (
+    Done,
+    StepCancelled,
+    StepFailed,
+    StepWork,
+    conclude,
+    failed,
+    succeeded,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -73,6 +82,7 @@ class Engine:
         self.is_fenced = False
         self._stopping = threading.Event()
         self._wants_claim = True
+        self._instant: list[Ended] = []
         self._chains: dict[UUID, tuple[int, float]] = {}
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="step")
         self._loop = asyncio.new_event_loop()
@@ -138,8 +148,8 @@ class Engine:
                 self._salvage(ends)
 
     def _gather(self) -> list[Ended]:
-        ends: list[Ended] = []
-        timeout: float | None = POLL_SECONDS
+        ends, self._instant = self._instant, []
+        timeout: float | None = None if ends else POLL_SECONDS
         while len(ends) < BATCH:
             try:
                 item = self.inbox.get(timeout=timeout) if timeout else self.inbox.get_nowait()
@@ -314,10 +324,21 @@ class Engine:
             timeout_seconds=node.timeout_seconds,
         )
         self.working[c.id] = step
-        if c.pool == "io":
+        module = kind_module(node.kind)
+        if module.is_instant(step):
+            self._do_now(step, module)
+        elif c.pool == "io":
             asyncio.run_coroutine_threadsafe(self._work_io(step), self._loop)
         else:
             self._pool.submit(self._work_cpu, step)
+
+    def _do_now(self, step: StepWork, module: ModuleType) -> None:
+        """Work that is over in microseconds is done here: its end joins the next commit."""
+        ended = conclude(step, lambda: module.work(step))
+        if ended is None:
+            self._forget(step)
+        else:
+            self._instant.append(ended)
 
     def _post(self, step: StepWork, ended: Ended | None) -> None:
         """Hand an end to the database thread; an abandoned step only frees its slot."""
@@ -345,13 +366,24 @@ class Engine:
         module = kind_module(step.node.kind)
         self._post(step, conclude(step, lambda: module.work(step)))
 
+    def request_stop(self, step: StepWork) -> None:
+        """The run is being cancelled: no further call starts; a read in flight is cut off, another
+        call gets the time the sweep grants."""
+        step.stop.set()
+        if step.task is not None and step.open_effects == 0:
+            self._loop.call_soon_threadsafe(step.task.cancel)
+
     async def _work_io(self, step: StepWork) -> None:
         ended: Ended | None
+        step.task = asyncio.current_task()
         try:
+            step.check_cancelled()
             module = kind_module(step.node.kind)
             async with asyncio.timeout(step.node.timeout_seconds):
                 done = await module.work_async(step)
             ended = succeeded(step, done)
+        except asyncio.CancelledError:
+            ended = failed(step, StepCancelled())
         except Exception as exc:
             ended = failed(step, exc)
         self._post(step, ended)

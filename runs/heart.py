@@ -101,7 +101,7 @@ class Heart:
                 if self.engine.working.get(step_id) is step and step_id in self._seen:
                     self.engine.abandon(step)
             elif row["run_status"] == RunStatus.CANCELLING:
-                step.stop.set()
+                self.engine.request_stop(step)
         self._seen = set(working)
         for row in held:
             if row["is_old"] and row["id"] not in working and row["id"] not in self.engine.working:

@@ -145,6 +145,11 @@ class Ledger:
         run.is_touched = True
         run.busy_steps -= 1
         self._account(run, ended)
+        if ended.status == StepStatus.WAITING:
+            self._ends.append(_end_row(ended, undecided=False))
+            data = {"node": ended.node, "reason": ended.reason}
+            self.event(run, "step.waiting", ended.step_id, data)
+            return
         if ended.retry_in_ms is not None:
             self._retries.append(_retry_row(ended))
             data = {"node": ended.node, "attempt": ended.attempt, "error": ended.error,

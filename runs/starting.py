@@ -142,13 +142,15 @@ def pin(request: StartRequest, graph: Graph) -> Pins:
     tool_slugs = {n.fields["tool"] for n in nodes if n.kind == "tool"}
     agent_slugs = {n.fields["agent"] for n in nodes if n.kind == "agent"}
     project_id = request.workflow.project_id
-    tools = _tools(project_id, tool_slugs)
     agents: dict[str, Agent] = {}
     if agent_slugs:
         if request.agent is not None:
             agents = dict.fromkeys(agent_slugs, request.agent)
         else:
             agents = _agents(project_id, agent_slugs)
+    for agent in agents.values():
+        tool_slugs.update(agent.current.config.get("tools") or ())
+    tools = _tools(project_id, tool_slugs)
     return Pins(tools, agents, _deployment_queues(request.environment, agents.values()))
 
 
@@ -169,7 +171,7 @@ def _tools(project_id: UUID, slugs: set[str]) -> dict[str, ToolVersion]:
 
 def _agents(project_id: UUID, slugs: set[str]) -> dict[str, Agent]:
     rows = Agent.objects.filter(project_id=project_id, slug__in=slugs, deleted_at=None)
-    found = {a.slug: a for a in rows}
+    found = {a.slug: a for a in rows.select_related("current")}
     for slug in slugs:
         agent = found.get(slug)
         if agent is None or agent.current_id is None:

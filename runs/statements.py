@@ -28,7 +28,8 @@ UPDATE step s SET status = c.status, reason = c.reason, input = c.input, output 
   state = CASE WHEN c.undecided AND c.fatal THEN '{"fatal": true}'::jsonb ELSE s.state END,
   input_tokens = s.input_tokens + c.it, output_tokens = s.output_tokens + c.ot,
   cost = CASE WHEN c.cost IS NULL THEN s.cost ELSE coalesce(s.cost, 0) + c.cost END,
-  unpriced_calls = s.unpriced_calls + c.un, ended_at = clock_timestamp()
+  unpriced_calls = s.unpriced_calls + c.un,
+  ended_at = CASE WHEN c.status <> 'waiting' THEN clock_timestamp() END
 FROM jsonb_to_recordset(%s::jsonb) AS c(id uuid, lease uuid, status text, reason text, input jsonb,
   output jsonb, error jsonb, edges jsonb, fatal boolean, it bigint, ot bigint, cost numeric,
   un int, undecided boolean)

@@ -47,17 +47,20 @@ class Store:
             rows = read_rows(conn, sql.DECLARE_EFFECT, params)
         if not rows:
             raise LeaseLost
+        step.open_effects += 1
         return rows[0]
 
     def fulfil(self, step: StepWork, ordinal: int, result: Any) -> None:
         """The declared effect happened, with this result."""
         with self.pool.connection() as conn:
             conn.execute(sql.FULFIL_EFFECT, [_json(result), step.id, ordinal])
+        step.open_effects -= 1
 
     def withdraw(self, step: StepWork, ordinal: int) -> None:
         """The declared effect certainly did not happen: the call was refused before it left."""
         with self.pool.connection() as conn:
             conn.execute(sql.WITHDRAW_EFFECT, [step.id, ordinal])
+        step.open_effects -= 1
 
     def save_checkpoint(self, step: StepWork, ordinal: int, kind: str, content: Any) -> None:
         """Keep one finished model or tool call of an agent's loop, under the lease."""

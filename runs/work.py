@@ -1,5 +1,6 @@
 """The work of one step: what a kind is given, what it answers, and how that becomes an end."""
 
+import asyncio
 import random
 import threading
 import time
@@ -45,6 +46,10 @@ class StepCancelled(Exception):
     """The run is being cancelled and the work noticed."""
 
 
+class NeedsReconcile(Exception):
+    """A call may or may not have happened: a person must say."""
+
+
 class LeaseLost(Exception):
     """Another may be doing this step now: stop, and write nothing."""
 
@@ -82,6 +87,9 @@ class StepWork:
     spent: Done = field(default_factory=Done)
     input: Any = None
     is_abandoned: bool = False
+    # Declared effects whose call is under way, and the task of a step on the event loop.
+    open_effects: int = 0
+    task: asyncio.Task[None] | None = None
     # Seconds; a kind may narrow the node's timeout to its tool's.
     timeout_seconds: float | None = None
     started: float = field(default_factory=time.monotonic)
@@ -120,7 +128,7 @@ def conclude(step: StepWork, work: Callable[[], Done]) -> Ended | None:
     return succeeded(step, done)
 
 
-def succeeded(step: StepWork, done: Done) -> Ended:
+def succeeded(step: StepWork, done: Done) -> Ended | None:
     """The end of a step whose work was done, if its output can be stored and its edges evaluated."""
     fault = problem(done.output, MAX_OUTPUT_BYTES)
     if fault is not None:
@@ -141,6 +149,8 @@ def failed(step: StepWork, exc: Exception) -> Ended | None:
         return None
     if isinstance(exc, StepCancelled):
         return _ended(step, StepStatus.CANCELLED, step.spent, reason="cancelled")
+    if isinstance(exc, NeedsReconcile):
+        return _ended(step, StepStatus.WAITING, step.spent, reason="reconcile")
     failure = as_failure(exc)
     error = {"code": failure.code, "message": failure.message[:MAX_ERROR_CHARACTERS],
              **({"details": failure.details} if failure.details else {})}

@@ -1,6 +1,7 @@
 """The kinds of step, a folder of equals: each module does the work of one kind.
 
-A module has `work(step)` for the thread pool, `work_async(step)` for the event loop, or both.
+A module has `work(step)` for the thread pool, `work_async(step)` for the event loop, or both, and
+`is_instant(step)`: whether `work` is over in microseconds and touches nothing outside.
 """
 
 from functools import cache

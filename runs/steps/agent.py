@@ -1,0 +1,188 @@
+"""agent: the durable agent loop. Each model call and each tool call is one checkpoint."""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+from agents.calls import call_model
+from agents.loop import run_agent
+from agents.outcome import LoopPorts, ModelReply, ToolReply
+from agents.providers.contract import ModelRequest, ProviderError, ToolDefinition
+from agents.spec import AgentSpec
+from controlplane.kit import gate
+from controlplane.kit.json import money
+from runs.reading import agent_of, callable_of, model_key, prices_of, secrets_of
+from runs.steps.tool import ToolStep, call_context, call_record, declare, end_badly
+from runs.work import Done, StepFailed, StepWork
+from tools.calling import call_tool, call_tool_blocking
+from tools.calls import ToolCallable, ToolError
+
+
+def is_instant(step: StepWork) -> bool:
+    """Models take their time."""
+    return False
+
+
+async def work_async(step: StepWork) -> Done:
+    """{text, data, turns}. Calls kept by an earlier attempt are not made again."""
+    spec = agent_of(step.run.pins["agents"][step.node.fields["agent"]])
+    prompt = step.render("prompt")
+    prompt = prompt if isinstance(prompt, str) else "" if prompt is None else str(prompt)
+    step.input = {"prompt": prompt, "agent": spec.slug, "version": spec.number}
+    tools = {slug: _tool(step, slug) for slug in spec.tools}
+    key, hosts = None, None
+    if spec.secret:
+        key, hosts = await asyncio.to_thread(model_key, spec)
+    ports = Ports(step, spec, tools)
+    kept = []
+    if step.attempt > 1:
+        kept = await asyncio.to_thread(step.worker.store.checkpoints, step)
+    try:
+        outcome = await run_agent(
+            spec, prompt, ports=ports, tools=[_definition(t) for t in tools.values()],
+            checkpoints=kept, api_key=key, allowed_hosts=hosts,
+        )
+    except ProviderError as exc:
+        raise StepFailed(
+            exc.message, code=exc.code, is_retryable=exc.retryable,
+            retry_after_seconds=exc.retry_after,
+        ) from exc
+    if not outcome.is_success:
+        step.check_cancelled()
+        raise StepFailed(outcome.message, code=outcome.code, is_retryable=False,
+                         details={**outcome.details, "output": outcome.output})
+    done = step.spent
+    done.output, done.input = outcome.output, step.input
+    return done
+
+
+def _tool(step: StepWork, slug: str) -> ToolCallable:
+    version_id = step.run.pins["tools"].get(slug)
+    if version_id is None:
+        raise StepFailed(f"The agent's tool {slug} is not pinned by this run.",
+                         code="tool_missing", is_retryable=False)
+    return callable_of(version_id)
+
+
+def _definition(tool: ToolCallable) -> ToolDefinition:
+    return ToolDefinition(tool.slug, tool.name, dict(tool.input_schema))
+
+
+class Ports(LoopPorts):
+    """The loop's surroundings in a step of a run."""
+
+    def __init__(
+        self, step: StepWork, spec: AgentSpec, tools: Mapping[str, ToolCallable]
+    ) -> None:
+        self.step = step
+        self.spec = spec
+        self.tools = tools
+        self.turn = 0
+
+    async def call_model(self, request: ModelRequest) -> ModelReply:
+        """Call the model; every call leaves a row, also one that failed."""
+        self.turn += 1
+        prices = await asyncio.to_thread(prices_of, self.spec.project_id)
+        reply = await call_model(self.spec.provider, request, prices=prices, record=self._record)
+        used, answer = self.step.spent, reply.answer
+        used.input_tokens += answer.usage.input_tokens
+        used.output_tokens += answer.usage.output_tokens
+        if reply.price.cost is None:
+            used.unpriced_calls += 1
+        else:
+            used.cost = (used.cost or 0) + reply.price.cost
+        return reply
+
+    def _record(self, columns: dict[str, Any]) -> None:
+        step, spec = self.step, self.spec
+        row = {
+            "id": columns["id"], "project": step.run.project_id, "agent": spec.agent_id,
+            "version": spec.version_id, "run": step.run.id, "step": step.id,
+            "workflow": step.run.workflow_id, "environment": step.run.environment_id,
+            "turn": self.turn, "provider": spec.provider, "model": columns["model"],
+            "response_model": columns["response_model"], "state": columns["state"],
+            "error": columns["error_code"], "finish": columns["finish_reason"],
+            "it": columns["input_tokens"], "ot": columns["output_tokens"],
+            "cr": columns["cache_read_tokens"], "cw": columns["cache_write_tokens"],
+            "rt": columns["reasoning_tokens"], "ms": columns["latency_ms"],
+            "first_ms": columns["first_token_ms"], "cost": columns["cost"],
+            "currency": columns["currency"], "price_status": columns["price_status"],
+        }
+        event = {
+            "model": row["model"], "status": row["state"], "turn": self.turn,
+            "latency_ms": row["ms"], "input_tokens": row["it"], "output_tokens": row["ot"],
+            "cost": money(row["cost"]), "price_status": row["price_status"],
+        }
+        step.spent.calls.append({"kind": "model", "row": row, "event": event})
+
+    async def call_tool(
+        self, slug: str, arguments: dict[str, Any], call_id: str, *, ordinal: int
+    ) -> ToolReply:
+        """Call a tool under its own effect; a failure is told to the model."""
+        step, tool = self.step, self.tools[slug]
+        call = ToolStep(step, tool, arguments, call_context(step, ordinal), ordinal)
+        if tool.secret_names:
+            call.context.secrets = await asyncio.to_thread(
+                secrets_of, tool, step.run.project_id
+            )
+        if call.is_declared:
+            kept = await asyncio.to_thread(declare, call)
+            if kept is not None:
+                return ToolReply(kept.output)
+        try:
+            result = await self._made(call)
+        except ToolError as exc:
+            failure = await asyncio.to_thread(end_badly, call, exc)
+            if not isinstance(failure, StepFailed):
+                raise failure from exc
+            content = {"error": failure.message, "code": failure.code}
+            return ToolReply(content, is_error=True, code=failure.code)
+        if call.is_declared:
+            await asyncio.to_thread(step.worker.store.fulfil, step, ordinal, result.output)
+        step.spent.calls.append(call_record(call, "succeeded", result.latency_ms, ""))
+        return ToolReply(result.output)
+
+    async def _made(self, call: ToolStep) -> Any:
+        if call.tool.pool == "io":
+            return await call_tool(call.tool, call.arguments, context=call.context)
+        return await asyncio.to_thread(
+            lambda: call_tool_blocking(call.tool, call.arguments, context=call.context)
+        )
+
+    async def save_checkpoint(self, ordinal: int, kind: str, content: dict[str, Any]) -> None:
+        """Keep it under the lease."""
+        step = self.step
+        await asyncio.to_thread(step.worker.store.save_checkpoint, step, ordinal, kind, content)
+
+    async def check_model(self, request: ModelRequest) -> gate.Verdict:
+        """The policy's word on a model call."""
+        return gate.check(
+            "model.call",
+            {**self._about(), "provider": self.spec.provider, "model": request.model},
+        )
+
+    async def check_tool(
+        self, slug: str, arguments: dict[str, Any], call_id: str, *, ordinal: int
+    ) -> gate.Verdict:
+        """The policy's word on a tool call of the model."""
+        tool = self.tools[slug]
+        about = {"slug": slug, "kind": tool.kind, "stakes": tool.stakes,
+                 "effect_class": tool.effect_class, "tags": list(tool.tags)}
+        return gate.check("tool.call", {**self._about(), "tool": about, "arguments": arguments})
+
+    def _about(self) -> dict[str, Any]:
+        run = self.step.run
+        return {"project_id": run.project_id, "environment": run.environment,
+                "workflow": run.workflow, "run_id": run.id, "step_id": self.step.id,
+                "agent": self.spec.slug}
+
+    def is_cancelled(self) -> bool:
+        """Whether the run is being cancelled."""
+        return self.step.stop.is_set()
+
+    def log(self, level: str, message: str, data: Mapping[str, Any] | None = None) -> None:
+        """One line of the run's log."""
+        self.step.log(level, message, data)
+
+    def on_delta(self, text: str) -> None:
+        """Pieces of text are not kept; the answer is."""
