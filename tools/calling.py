@@ -7,7 +7,7 @@ from typing import Any
 from controlplane.kit import schemas, storable
 from controlplane.kit.egress import Redactor
 from controlplane.kit.errors import FieldProblem
-from tools.calls import Call, CallContext, Result, ToolCallable, ToolError
+from tools.calls import Call, CallContext, Fate, Result, ToolCallable, ToolError
 from tools.kinds import kind
 from tools.sample import simulated_output
 
@@ -75,7 +75,7 @@ def _simulated(tool: ToolCallable) -> Result:
 
 
 def _late(call: Call, started: float) -> ToolError:
-    fate = "answered" if call.tool.effect_class == "read" else "unknown"
+    fate: Fate = "answered" if call.tool.effect_class == "read" else "unknown"
     error = ToolError(
         f"{call.tool.name} did not finish within {call.timeout_seconds:g} s.",
         code="timeout", retryable=True, fate=fate,

@@ -84,8 +84,22 @@ class ToolCallable:
     pool: Pool = "io"
     secret_names: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
+    description: str = ""
     refusal_code: str = ""
     refusal: str = ""
+
+    def facts(self) -> dict[str, Any]:
+        """The tool as policies see it: every key is always there."""
+        return {
+            "id": str(self.tool_id or ""),
+            "slug": self.slug,
+            "name": self.name,
+            "kind": self.kind,
+            "version": self.number,
+            "effect_class": self.effect_class,
+            "stakes": self.stakes,
+            "tags": list(self.tags),
+        }
 
 
 def silent(level: str, message: str, data: Mapping[str, Any] | None = None) -> None:

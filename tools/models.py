@@ -1,5 +1,7 @@
 """What an agent may call: tools, their immutable versions, and the calls that were made."""
 
+from typing import Any
+
 from django.contrib.postgres.fields import ArrayField
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
@@ -77,6 +79,26 @@ class Tool(SoftDeletedRow):
     def get_absolute_url(self) -> str:
         """The tool's page."""
         return f"/tools/{self.pk}/"
+
+    @property
+    def version(self) -> int | None:
+        """The number of the current version."""
+        return self.current.number if self.current else None
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """How the current version is called."""
+        return self.current.config if self.current else {}
+
+    @property
+    def input_schema(self) -> dict[str, Any]:
+        """What arguments must fit."""
+        return self.current.input_schema if self.current else {}
+
+    @property
+    def output_schema(self) -> dict[str, Any] | None:
+        """What the output must fit, if anything."""
+        return self.current.output_schema if self.current else None
 
 
 class ToolVersion(Row):

@@ -12,7 +12,7 @@ from controlplane.kit.errors import FieldProblem
 MAX_BYTES = 256 * 1024
 MAX_FAULTS = 20
 _MAX_MESSAGE = 300
-_ANY_OBJECT = ({}, {"type": "object"}, True)
+_ANY_OBJECT: tuple[Any, ...] = ({}, {"type": "object"}, True)
 
 
 def _no_retrieval(uri: str) -> Any:

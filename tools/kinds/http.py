@@ -103,9 +103,11 @@ def secret_for(call: Call) -> SecretValue | None:
         return None
     secret = call.context.secrets.get(name)
     if secret is None:
-        raise ToolError(f"There is no secret named {name} in this project.", code="secret_missing")
+        raise ToolError(
+            f"This project has no secret named {name}.", code="secret_not_found"
+        )
     if problem := host_problem(call.tool.config, secret.name, secret.allowed_hosts):
-        raise ToolError(problem, code="secret_host")
+        raise ToolError(problem, code="secret_host_refused")
     return secret
 
 

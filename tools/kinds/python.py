@@ -5,7 +5,7 @@ from typing import Any
 
 from controlplane.kit import schemas
 from controlplane.kit.errors import FieldProblem, InvalidInput
-from tools.calls import Call, Pool, Result, ToolError
+from tools.calls import Call, Fate, Pool, Result, ToolError
 from tools.functions import registry
 from tools.functions.registry import Function, ToolContext
 
@@ -81,7 +81,7 @@ class Python:
 
     @staticmethod
     def _failed(found: Function, exc: Exception) -> ToolError:
-        fate = "answered" if found.effect_class == "read" else "unknown"
+        fate: Fate = "answered" if found.effect_class == "read" else "unknown"
         return ToolError(
             f"{found.name} failed: {type(exc).__name__}: {exc}", code="function_failed",
             retryable=True, fate=fate,

@@ -162,7 +162,7 @@ def test_a_secret_for_another_host_is_refused(run, serve, loopback):
         run, tool(server, config={"auth": auth}),
         secrets={"openai": SecretValue("openai", "hush-hush", ("api.openai.com",))},
     )
-    assert error.code == "secret_host"
+    assert error.code == "secret_host_refused"
     assert error.message == (
         "The secret openai is bound to api.openai.com and may not be sent to 127.0.0.1."
     )
@@ -172,7 +172,7 @@ def test_a_secret_for_another_host_is_refused(run, serve, loopback):
 def test_a_missing_secret_is_named(run, serve):
     auth = {"type": "bearer", "secret": "openai"}
     error = failure(run, tool(serve(answer()), config={"auth": auth}))
-    assert (error.code, error.fate) == ("secret_missing", "not_sent")
+    assert (error.code, error.fate) == ("secret_not_found", "not_sent")
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,20 @@
+"""Filters of tools, shared by the page and the API."""
+
+from controlplane.kit.filters import ListFilterSet, ManyFilter
+from tools.models import EffectClass, Kind, Stakes, Tool
+
+
+class ToolFilter(ListFilterSet):
+    """?status=&kind=&effect_class=&stakes=&tag=&search=&period=&created_after=&created_before="""
+
+    search_fields = ("name", "slug", "description")
+
+    status = ManyFilter("status", options=Tool.Status.choices, label="Status", looks=True)
+    kind = ManyFilter("kind", options=Kind.choices, label="Kind")
+    effect_class = ManyFilter("effect_class", options=EffectClass.choices, label="Effect")
+    stakes = ManyFilter("stakes", options=Stakes.choices, label="Stakes")
+    tag = ManyFilter("tags", options=(), label="Tag", of="text", array=True)
+
+    class Meta:
+        model = Tool
+        fields: list[str] = []

@@ -1,0 +1,151 @@
+"""Tools and their versions as the API shows and takes them."""
+
+from typing import Any
+
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+
+from controlplane.kit.api import KitSerializer, RelatedId
+from projects.models import Project
+from tools import definition, services
+from tools.models import EffectClass, Stakes, Tool, ToolVersion
+
+OBJECT = {"type": "object", "additionalProperties": True}
+
+
+@extend_schema_field(OBJECT)
+class ObjectField(serializers.JSONField):
+    """A JSON object; what is in it is checked elsewhere."""
+
+
+@extend_schema_field({"type": ["object", "null"], "additionalProperties": True})
+class NullableObjectField(serializers.JSONField):
+    """A JSON object or null."""
+
+
+@extend_schema_field({})
+class AnyField(serializers.JSONField):
+    """Any JSON value."""
+
+
+def any_object() -> dict[str, Any]:
+    """The schema that every object of arguments fits."""
+    return {"type": "object"}
+
+
+class ToolSerializer(KitSerializer):
+    """A tool with its current version."""
+
+    project = RelatedId(queryset=Project.objects.all())
+    description = serializers.CharField(default="", allow_blank=True, max_length=4000)
+    tags = serializers.ListField(
+        child=serializers.CharField(max_length=60), default=list, max_length=50
+    )
+    status = serializers.ChoiceField(Tool.Status.choices, default=Tool.Status.ACTIVE)
+    config = ObjectField()
+    input_schema = ObjectField(default=any_object)
+    output_schema = NullableObjectField(default=None, allow_null=True)
+    effect_class = serializers.ChoiceField(EffectClass.choices, default=EffectClass.UNSAFE)
+    stakes = serializers.ChoiceField(Stakes.choices, default=Stakes.WRITE)
+    rate_limit = NullableObjectField(default=None, allow_null=True)
+    timeout_seconds = serializers.FloatField(default=30, min_value=0.1, max_value=3600)
+    version = serializers.IntegerField(read_only=True, allow_null=True)
+    url = serializers.CharField(source="get_absolute_url", read_only=True)
+    display = serializers.CharField(source="__str__", read_only=True)
+
+    class Meta:
+        model = Tool
+        fields = [
+            "id", "project", "slug", "name", "kind", "description", "tags", "status", "config",
+            "input_schema", "output_schema", "effect_class", "stakes", "rate_limit",
+            "timeout_seconds", "version", "created_at", "updated_at", "url", "display",
+        ]
+        read_only_fields = ["id", "created_at", "updated_at"]
+
+    def validate_rate_limit(self, value: Any) -> Any:
+        """{limit, per_seconds, when_limited} with its defaults."""
+        return definition.rate_limit(value)
+
+    def validate_tags(self, value: list[str]) -> list[str]:
+        """Each tag once, in the order given."""
+        return list(dict.fromkeys(value))
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """The model's rules, then the definition as a whole."""
+        attrs = super().validate(attrs)
+        tool = self.instance
+        if tool is not None and not any(name in attrs for name in services.DEFINITION):
+            return attrs
+        kind_name = tool.kind if tool is not None else attrs["kind"]
+        parts = [
+            attrs[name] if name in attrs else getattr(tool, name) for name in services.DEFINITION
+        ]
+        cleaned = definition.clean(kind_name, *parts)
+        project = tool.project if tool is not None else attrs["project"]
+        services.check_secrets(project, kind_name, cleaned[0])
+        return attrs | dict(zip(services.DEFINITION, cleaned, strict=True))
+
+    def create(self, validated_data: dict[str, Any]) -> Tool:
+        """The tool with its version 1."""
+        return services.insert(author=self.context["request"].user, **validated_data)
+
+    def update(self, instance: Tool, validated_data: dict[str, Any]) -> Tool:
+        """The changed tool, with a new version where the definition is another."""
+        for name in self.immutable:
+            validated_data.pop(name, None)
+        return services.change(instance, author=self.context["request"].user, **validated_data)
+
+
+class ToolVersionSerializer(serializers.ModelSerializer):
+    """One immutable definition of a tool."""
+
+    version = serializers.IntegerField(source="number", read_only=True)
+    config = ObjectField(read_only=True)
+    input_schema = ObjectField(read_only=True)
+    output_schema = NullableObjectField(read_only=True, allow_null=True)
+    created_by = serializers.CharField(source="created_by_name", read_only=True)
+
+    class Meta:
+        model = ToolVersion
+        fields = [
+            "id", "version", "config", "input_schema", "output_schema", "definition_sha256",
+            "approval", "created_by", "created_at",
+        ]
+        read_only_fields = fields
+
+
+class TestCallSerializer(serializers.Serializer):
+    """The body of POST /tools/{id}/test."""
+
+    arguments = AnyField(default=dict)
+
+
+class CallErrorSerializer(serializers.Serializer):
+    """Why a call failed."""
+
+    code = serializers.CharField()
+    message = serializers.CharField()
+    retryable = serializers.BooleanField()
+    errors = serializers.ListField(child=ObjectField())
+
+
+class TestResultSerializer(serializers.Serializer):
+    """What POST /tools/{id}/test answers."""
+
+    ok = serializers.BooleanField()
+    output = AnyField(allow_null=True)
+    error = CallErrorSerializer(allow_null=True)
+    latency_ms = serializers.FloatField(allow_null=True)
+    request = NullableObjectField(allow_null=True)
+    response = NullableObjectField(allow_null=True)
+
+
+class FunctionSerializer(serializers.Serializer):
+    """A function of installed code that can be a tool."""
+
+    name = serializers.CharField()
+    description = serializers.CharField()
+    input_schema = ObjectField()
+    output_schema = NullableObjectField(allow_null=True)
+    effect_class = serializers.ChoiceField(EffectClass.choices)
+    stakes = serializers.ChoiceField(Stakes.choices)
