@@ -218,16 +218,20 @@ class ScopedViewSet(viewsets.ModelViewSet):
         self.check_match(row)
         hard = request.query_params.get("hard") == "true" or not self.model.soft_deletes
         with transaction.atomic():
-            if used := self.used_by(row, hard=hard):
-                raise InUse(f"Still in use by {', '.join(used)}.", extra={"used_by": used})
-            self.record("deleted" if hard else "trashed", row, before=self.facts(row))
-            if hard:
-                self.delete_for_good(row)
-            else:
-                self.model.objects.filter(pk=row.pk).update(
-                    deleted_at=timezone.now(), updated_at=timezone.now()
-                )
+            self.delete(row, hard=hard)
         return Response(status=status.HTTP_204_NO_CONTENT)
+
+    def delete(self, row: Any, *, hard: bool) -> None:
+        """Delete with its audit row, for the API and for the page; InUse names what hangs on it."""
+        if used := self.used_by(row, hard=hard):
+            raise InUse(f"Still in use by {', '.join(used)}.", extra={"used_by": used})
+        self.record("deleted" if hard else "trashed", row, before=self.facts(row))
+        if hard:
+            self.delete_for_good(row)
+        else:
+            self.model.objects.filter(pk=row.pk).update(
+                deleted_at=timezone.now(), updated_at=timezone.now()
+            )
 
     def delete_for_good(self, row: Any) -> None:
         """Delete; what the database still protects is named."""

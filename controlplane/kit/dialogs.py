@@ -6,21 +6,25 @@ from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
 
-from controlplane.kit import audit, deletion
-from controlplane.kit.errors import DomainError, InUse, InvalidInput
+from controlplane.kit.errors import DomainError, as_domain_error
 from controlplane.kit.fragments import announce_done, wants_fragment
 from controlplane.kit.permissions import permission_name, require
 from controlplane.kit.views import KitView
 
 
 class FormDialog(KitView):
-    """Create (no pk in the path) or edit, in the dialog or as a page of its own."""
+    """Create (no pk in the path) or edit, in the dialog or as a page of its own.
+
+    With `viewset_class` the row is saved by the API's own serializer, so both doors have one set of
+    rules; the form gives the fields, their words, and with `body()` what the API would be sent.
+    Without it, override `save`.
+    """
 
     form_class: ClassVar[Any]
+    viewset_class: ClassVar[Any] = None
     title: ClassVar[str] = ""
     submit: ClassVar[str] = "Save"
     wide: ClassVar[bool] = False
-    audit_fields: ClassVar[tuple[str, ...]] = ("name",)
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         """Ask at the door before anything is shown or read."""
@@ -45,11 +49,11 @@ class FormDialog(KitView):
         try:
             with transaction.atomic():
                 row = self.save(form)
-        except InvalidInput as error:
+        except Exception as exc:
+            error = as_domain_error(exc)
+            if error is None or error.status >= 500:
+                raise
             self.explain(form, error)
-            return self.show(form, 422)
-        except DomainError as error:
-            form.add_error(None, error.message)
             return self.show(form, 422)
         return self.done(row)
 
@@ -59,11 +63,9 @@ class FormDialog(KitView):
 
     def get_form(self, **kwargs: Any) -> Any:
         """The form of this request."""
-        if self.row is not None or hasattr(self.form_class, "_meta"):
-            kwargs["instance"] = self.row
-        return self.form_class(project=self.project, user=self.request.user, **kwargs)
+        return self.form_class(row=self.row, project=self.project, user=self.request.user, **kwargs)
 
-    def explain(self, form: Any, error: InvalidInput) -> None:
+    def explain(self, form: Any, error: DomainError) -> None:
         """Put each fault beside its field; what belongs to none stands on top."""
         for fault in error.errors or ():
             name = fault.field.split(".")[0]
@@ -74,22 +76,21 @@ class FormDialog(KitView):
             form.add_error(None, error.message)
 
     def save(self, form: Any) -> Any:
-        """Save the row and its audit entry; override to call a service."""
-        before = self.facts(self.row) if self.row else None
-        row = form.save()
-        audit.record(
-            f"{row._meta.model_name}.{'changed' if self.row else 'created'}",
-            actor=self.request.user,
-            project_id=row.project_id,
-            target=row,
-            before=before,
-            after=self.facts(row),
+        """Save through the API's viewset; override to call a service."""
+        door = self.viewset_class(request=self.request, kwargs=self.kwargs, action="")
+        before = door.facts(self.row) if self.row else None
+        serializer = door.serializer_class(
+            self.row,
+            data=form.body(),
+            partial=self.row is not None,
+            context={"request": self.request, "view": door},
         )
+        serializer.is_valid(raise_exception=True)
+        write = door.perform_update if self.row else door.perform_create
+        row = door.guarded(lambda: write(serializer))
+        sides = {"before": before} if self.row else {}
+        door.record("changed" if self.row else "created", row, **sides, after=door.facts(row))
         return row
-
-    def facts(self, row: Any) -> dict[str, Any]:
-        """What the audit log keeps."""
-        return {name: getattr(row, name) for name in self.audit_fields}
 
     def done(self, row: Any) -> HttpResponse:
         """A new row is gone to; a changed one tells its page."""
@@ -133,7 +134,7 @@ class DeleteDialog(KitView):
     typed."""
 
     verb = "delete"
-    audit_fields: ClassVar[tuple[str, ...]] = ("name",)
+    viewset_class: ClassVar[Any]
 
     def get(self, request: HttpRequest, pk: str) -> HttpResponse:
         """The question."""
@@ -145,12 +146,8 @@ class DeleteDialog(KitView):
         hard = not row.soft_deletes or request.POST.get("hard") == "true"
         if hard and request.POST.get("confirm_name", "").strip() != str(row):
             return self.show(row, 422, name_error="This is not its name.")
-        before = {name: getattr(row, name) for name in self.audit_fields}
         with transaction.atomic():
-            used = self.used_by(row, hard=hard)
-            if used:
-                raise InUse(f"Still in use by {', '.join(used)}.", extra={"used_by": used})
-            deletion.delete(row, actor=request.user, hard=hard, before=before)
+            self.get_door().delete(row, hard=hard)
         what = "deleted for good" if hard else "is in the trash"
         text = f"{self.noun.capitalize()} {row} {what}."
         return announce_done(
@@ -160,9 +157,9 @@ class DeleteDialog(KitView):
             go_to=self.get_list_url(row),
         )
 
-    def used_by(self, row: Any, *, hard: bool) -> list[str]:
-        """What forbids deleting `row`, in words; empty where nothing does."""
-        return []
+    def get_door(self) -> Any:
+        """The API's viewset: both doors delete by one set of rules."""
+        return self.viewset_class(request=self.request, kwargs=self.kwargs, action="destroy")
 
     def get_hangers(self, row: Any) -> list[dict[str, Any]]:
         """What goes with it: [{label, count}]."""
@@ -182,7 +179,7 @@ class DeleteDialog(KitView):
             "name": str(row),
             "soft": row.soft_deletes,
             "hangers": self.get_hangers(row),
-            "blocked": self.used_by(row, hard=False),
+            "blocked": self.get_door().used_by(row, hard=False),
             "action": self.request.path,
             "back": row.get_absolute_url(),
             "hard": self.request.POST.get("hard") == "true",

@@ -46,7 +46,7 @@ class JsonField(forms.CharField):
         except (DomainError, ParseError) as exc:
             raise ValidationError(str(exc), code="invalid_json") from None
         if self.kind is not None and not isinstance(parsed, self.kind):
-            wanted = {dict: "an object {…}", list: "a list […]"}[self.kind]
+            wanted = "a list […]" if self.kind is list else "an object {…}"
             raise ValidationError(f"This must be {wanted}.", code="wrong_type")
         return parsed
 
@@ -62,7 +62,7 @@ class JsonField(forms.CharField):
         return json.dumps(value, indent=2, ensure_ascii=False)
 
 
-class TagsField(forms.CharField):
+class TagsField(forms.Field):
     """Words between commas."""
 
     def to_python(self, value: Any) -> list[str]:
@@ -75,22 +75,26 @@ class TagsField(forms.CharField):
         return value if isinstance(value, str) else ", ".join(value or ())
 
 
-class PlaceMixin:
-    """Takes `project` (the current one) and `user` of the request."""
+class DialogForm(forms.Form):
+    """A form that knows the row it edits (None for a new one), the current project and the
+    person. `body()` is what the API would be sent."""
 
-    def __init__(self, *args: Any, project: Any = None, user: Any = None, **kwargs: Any) -> None:
-        self.project, self.user = project, user
-        super().__init__(*args, **kwargs)
+    def __init__(
+        self, *args: Any, row: Any = None, project: Any = None, user: Any = None, **kwargs: Any
+    ) -> None:
+        self.row, self.project, self.user = row, project, user
+        given = kwargs.pop("initial", None) or {}
+        super().__init__(*args, initial={**self.facts(), **given}, **kwargs)
 
+    def facts(self) -> dict[str, Any]:
+        """What the row says now, by field; nothing for a new one."""
+        if self.row is None:
+            return {}
+        return {name: getattr(self.row, name, None) for name in self.base_fields}
 
-class DialogForm(PlaceMixin, forms.Form):
-    """A form that calls a service."""
-
-
-class RowForm(PlaceMixin, forms.ModelForm):
-    """A form that saves a row; a new one goes into the current project."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        if self.instance._state.adding and hasattr(self.instance, "project_id"):
-            self.instance.project = self.project
+    def body(self) -> dict[str, Any]:
+        """The cleaned fields; of a new row also the project."""
+        body = dict(self.cleaned_data)
+        if self.row is None and self.project is not None:
+            body["project"] = str(self.project.pk)
+        return body

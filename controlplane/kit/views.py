@@ -26,7 +26,7 @@ class KitView(View):
     @property
     def project(self) -> Any:
         """The current project; None for somebody without any."""
-        return self.request.place.project  # type: ignore[attr-defined]
+        return self.request.place.project
 
     def rows(self) -> QuerySet:
         """The rows the user may see."""
@@ -49,7 +49,7 @@ class KitView(View):
 
     def follow(self, row: Any) -> None:
         """A link into another project of the user's makes that project the current one."""
-        place = self.request.place  # type: ignore[attr-defined]
+        place = self.request.place
         project_id = row.pk if self.model.project_path == "pk" else getattr(row, "project_id", None)
         if project_id and place.project and place.project.pk != project_id:
             place.choose(project_id)
@@ -103,7 +103,7 @@ class ListView(KitView):
 
     def narrowed(self, queryset: QuerySet) -> tuple[QuerySet, Any]:
         """The filtered rows and the FilterSet; 422 where a value is bad."""
-        environment = self.request.place.environment  # type: ignore[attr-defined]
+        environment = self.request.place.environment
         if self.environment_path and environment and "environment" not in self.request.GET:
             queryset = queryset.filter(**{self.environment_path: environment})
         if self.filterset_class is None:
