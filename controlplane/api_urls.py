@@ -1,9 +1,33 @@
 """The routes of the REST API, composed from the apps' viewsets."""
 
-from django.urls import URLPattern, URLResolver
+from django.urls import URLPattern, URLResolver, re_path
 from rest_framework.routers import SimpleRouter
+
+from governance.audit_api import AuditEntryViewSet
+from projects import auth_api
+from projects.api import EnvironmentViewSet, ProjectViewSet
+from projects.members_api import AcceptView, InvitationViewSet, MemberViewSet
+from projects.secrets_api import ApiKeyViewSet, SecretViewSet
+from tools.api import ToolViewSet
 
 router = SimpleRouter()
 router.trailing_slash = "/?"
+router.register("tools", ToolViewSet, "tool")
+IN_PROJECT = r"projects/(?P<project_pk>[^/.]+)"
 
-urlpatterns: list[URLPattern | URLResolver] = [*router.urls]
+router.register("projects", ProjectViewSet, basename="project")
+router.register(f"{IN_PROJECT}/environments", EnvironmentViewSet, basename="environment")
+router.register(f"{IN_PROJECT}/members", MemberViewSet, basename="member")
+router.register(f"{IN_PROJECT}/invitations", InvitationViewSet, basename="invitation")
+router.register("secrets", SecretViewSet, basename="secret")
+router.register("api-keys", ApiKeyViewSet, basename="api-key")
+router.register("audit", AuditEntryViewSet, basename="audit")
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    *(
+        re_path(rf"^auth/{name}/?$", view.as_view(), name=f"auth-{name}")
+        for name, view in auth_api.ROUTES.items()
+    ),
+    re_path("^invitations/accept/?$", AcceptView.as_view(), name="invitation-accept"),
+    *router.urls,
+]

@@ -3,7 +3,7 @@
 from django.db import models
 from django.utils import timezone
 
-from controlplane.kit.models import Row
+from controlplane.kit.models import Row, ScopedQuerySet
 from projects.models import Project, User
 
 
@@ -29,6 +29,8 @@ class AuditEntry(models.Model):
     before = models.JSONField(null=True)
     after = models.JSONField(null=True)
     request_id = models.CharField(max_length=64, blank=True, default="")
+
+    objects = ScopedQuerySet.as_manager()
 
     class Meta:
         db_table = "audit_entry"

@@ -69,7 +69,7 @@ def set_archived(project: Project, archived: bool, *, actor: User) -> Project:
     return project
 
 
-def _may_give(actor: User | None, project: Project, *roles: str) -> None:
+def may_give(actor: User | None, project: Project, *roles: str) -> None:
     """Nobody hands out, changes or takes away a role above their own."""
     mine = actor.project_roles().get(project.pk) if actor is not None else Role.OWNER
     for role in roles:
@@ -90,7 +90,7 @@ def _keep_an_owner(membership: Membership) -> None:
 @transaction.atomic
 def add_member(project: Project, *, user: User, role: str, actor: User | None) -> Membership:
     """Make `user` a member. InvalidInput where they are one already."""
-    _may_give(actor, project, role)
+    may_give(actor, project, role)
     membership, is_new = Membership.objects.get_or_create(
         project=project, user=user, defaults={"role": role}
     )
@@ -118,7 +118,7 @@ def add_service_account(
 @transaction.atomic
 def change_role(membership: Membership, role: str, *, actor: User | None) -> Membership:
     """Give a member another role. DomainError `last_owner` where none would be left."""
-    _may_give(actor, membership.project, membership.role, role)
+    may_give(actor, membership.project, membership.role, role)
     if membership.user.is_service and role == Role.OWNER:
         raise InvalidInput.of("role", "A service account cannot own a project.")
     if membership.role == Role.OWNER and role != Role.OWNER:
@@ -135,7 +135,7 @@ def remove_member(membership: Membership, *, actor: User | None) -> None:
     oneself. DomainError `last_owner` where none would be left."""
     leaving = actor is not None and actor.pk == membership.user_id
     if not leaving:
-        _may_give(actor, membership.project, membership.role)
+        may_give(actor, membership.project, membership.role)
     if membership.role == Role.OWNER:
         _keep_an_owner(membership)
     _record_member("left" if leaving else "deleted", membership, actor, before=membership.role)
@@ -171,7 +171,7 @@ def _record_member(
 def invite(project: Project, *, email: str, role: str, actor: User) -> tuple[Invitation, str]:
     """Offer membership to an e-mail address; the invitation and its token, which is shown once.
     A further one to the same address replaces the first."""
-    _may_give(actor, project, role)
+    may_give(actor, project, role)
     token = secrets.token_urlsafe(32)
     invitation, _ = Invitation.objects.update_or_create(
         project=project,
