@@ -218,10 +218,11 @@ class ScopedViewSet(viewsets.ModelViewSet):
         self.check_match(row)
         hard = request.query_params.get("hard") == "true" or not self.model.soft_deletes
         with transaction.atomic():
-            self.delete(row, hard=hard)
+            self.remove(row, hard=hard)
         return Response(status=status.HTTP_204_NO_CONTENT)
 
-    def delete(self, row: Any, *, hard: bool) -> None:
+    # Not named delete: DRF binds HTTP methods to attributes of those names.
+    def remove(self, row: Any, *, hard: bool) -> None:
         """Delete with its audit row, for the API and for the page; InUse names what hangs on it."""
         if used := self.used_by(row, hard=hard):
             raise InUse(f"Still in use by {', '.join(used)}.", extra={"used_by": used})

@@ -147,7 +147,7 @@ class DeleteDialog(KitView):
         if hard and request.POST.get("confirm_name", "").strip() != str(row):
             return self.show(row, 422, name_error="This is not its name.")
         with transaction.atomic():
-            self.get_door().delete(row, hard=hard)
+            self.get_door().remove(row, hard=hard)
         what = "deleted for good" if hard else "is in the trash"
         text = f"{self.noun.capitalize()} {row} {what}."
         return announce_done(
