@@ -19,10 +19,10 @@ from tools.models import Tool
 from tools.serializers import (
     OBJECT,
     FunctionSerializer,
-    TestCallSerializer,
-    TestResultSerializer,
     ToolSerializer,
     ToolVersionSerializer,
+    TryCallSerializer,
+    TryResultSerializer,
 )
 from tools.usage import LONGEST, usage
 
@@ -66,7 +66,7 @@ class ToolViewSet(ScopedViewSet):
         page = self.paginate_queryset(self.get_object().versions.all())
         return self.get_paginated_response(ToolVersionSerializer(page, many=True).data)
 
-    @extend_schema(request=TestCallSerializer, responses=TestResultSerializer)
+    @extend_schema(request=TryCallSerializer, responses=TryResultSerializer)
     @action(detail=True, methods=["post"])
     def test(self, request: Request, pk: str = "") -> Response:
         """Call the tool now with these arguments, for real; nothing of it is kept."""
@@ -77,7 +77,7 @@ class ToolViewSet(ScopedViewSet):
             if name != "arguments":
                 raise InvalidInput.of(str(name), "Unknown field.", "unknown_field")
         return Response(
-            services.test_call(tool, request.data.get("arguments", {}), actor=request.user)
+            services.try_call(tool, request.data.get("arguments", {}), actor=request.user)
         )
 
     @extend_schema(

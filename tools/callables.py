@@ -9,6 +9,7 @@ from uuid import UUID
 
 from django.db import connection
 
+from controlplane.kit.errors import DomainError
 from projects import vault
 from tools.calls import SecretValue, ToolCallable, ToolError
 from tools.http.config import host_of
@@ -109,7 +110,7 @@ def resolve_secrets(tool: ToolCallable, project_id: UUID | None = None) -> dict[
         try:
             secret = vault.named(project_id or tool.project_id, name)
             value = vault.reveal_for(secret, host, port)
-        except vault.DomainError as exc:
+        except DomainError as exc:
             raise ToolError(exc.message, code=exc.code) from None
         found[name] = SecretValue(name, value, tuple(secret.allowed_hosts))
     return found

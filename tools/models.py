@@ -7,7 +7,8 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 
 from controlplane.kit.models import Row, SoftDeletedRow
-from projects.models import Project, name_rule, slug_rule
+from projects.models import Project, slug_rule
+from projects.people import name_rule
 
 
 class Kind(models.TextChoices):

@@ -114,27 +114,18 @@ class ToolVersionSerializer(serializers.ModelSerializer):
         read_only_fields = fields
 
 
-class TestCallSerializer(serializers.Serializer):
+class TryCallSerializer(serializers.Serializer):
     """The body of POST /tools/{id}/test."""
 
     arguments = AnyField(default=dict)
 
 
-class CallErrorSerializer(serializers.Serializer):
-    """Why a call failed."""
-
-    code = serializers.CharField()
-    message = serializers.CharField()
-    retryable = serializers.BooleanField()
-    errors = serializers.ListField(child=ObjectField())
-
-
-class TestResultSerializer(serializers.Serializer):
+class TryResultSerializer(serializers.Serializer):
     """What POST /tools/{id}/test answers."""
 
     ok = serializers.BooleanField()
     output = AnyField(allow_null=True)
-    error = CallErrorSerializer(allow_null=True)
+    error = NullableObjectField(allow_null=True)
     latency_ms = serializers.FloatField(allow_null=True)
     request = NullableObjectField(allow_null=True)
     response = NullableObjectField(allow_null=True)

@@ -95,7 +95,7 @@ def _add_version(
     )
 
 
-def test_call(tool: Tool, arguments: Any, *, actor: User) -> dict[str, Any]:
+def try_call(tool: Tool, arguments: Any, *, actor: User) -> dict[str, Any]:
     """Call the current version now, for real: {ok, output, error, latency_ms, request, response}.
 
     Nothing is saved but the audit row, which is written before the call. InvalidInput where the

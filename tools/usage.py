@@ -1,5 +1,6 @@
 """What became of a tool's calls, counted from the calls themselves."""
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -64,7 +65,7 @@ def _by(calls: QuerySet, field: str, name: str) -> list[dict[str, Any]]:
     ]
 
 
-def _figures(row: dict[str, Any]) -> dict[str, Any]:
+def _figures(row: Mapping[str, Any]) -> dict[str, Any]:
     cost: Decimal | None = row["cost_sum"]
     return {
         "calls": row["calls"],

@@ -5,12 +5,18 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from rest_framework.test import APIClient
 
 from controlplane.kit import egress
 from controlplane.kit.egress.tests.conftest import loopback, names, serve
+from projects.models import Membership, Project
+from projects.people import User
+from projects.services import create_project
 from tools.calling import call_tool, call_tool_blocking
 from tools.calls import CallContext, Result, ToolCallable
 from tools.kinds import kind
+from tools.models import Tool
+from tools.services import create_tool
 
 __all__ = ["loopback", "names", "serve"]
 
@@ -52,3 +58,47 @@ def run() -> Callable[..., Result]:
         return call_tool_blocking(tool, given, context=CallContext(**context))
 
     return call
+
+
+@pytest.fixture
+def project(db: None) -> Project:
+    """A project; its owner is `ana`."""
+    owner = User.objects.create_user("ana@example.com", name="Ana")
+    return create_project(actor=owner, name="Northwind")
+
+
+def _client(user: User) -> APIClient:
+    client = APIClient()
+    client.force_authenticate(user)
+    return client
+
+
+@pytest.fixture
+def api(project: Project) -> APIClient:
+    """Ana, owner of the project."""
+    return _client(User.objects.get(email="ana@example.com"))
+
+
+@pytest.fixture
+def as_role(project: Project) -> Callable[[str], APIClient]:
+    """`as_role("viewer")`: a member of that role; `as_role("")`: a stranger."""
+
+    def made(role: str) -> APIClient:
+        user = User.objects.create_user(f"{role or 'bo'}@example.com", name=role or "Bo")
+        if role:
+            Membership.objects.create(project=project, user=user, role=role)
+        return _client(user)
+
+    return made
+
+
+@pytest.fixture
+def make_tool(project: Project) -> Callable[..., Tool]:
+    """A stored tool; an echo unless told otherwise."""
+
+    def made(**fields: Any) -> Tool:
+        defaults = {"slug": "echo", "name": "Echo", "kind": "python",
+                    "config": {"function": "echo"}}
+        return create_tool(project=project, actor=None, **{**defaults, **fields})
+
+    return made
