@@ -1,11 +1,14 @@
 """Who works: agents, their immutable versions, deployments, instances and model calls."""
 
+from typing import Any, Self
+from uuid import UUID
+
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.utils import timezone
 
 from controlplane.kit.ids import uuid7
-from controlplane.kit.models import Row, SoftDeletedRow
+from controlplane.kit.models import Row, ScopedQuerySet, SoftDeletedRow
 from projects.models import Environment, Project, name_rule, slug_rule
 
 
@@ -55,6 +58,16 @@ class Agent(SoftDeletedRow):
         """The agent's page."""
         return f"/agents/{self.pk}/"
 
+    @property
+    def version(self) -> int | None:
+        """The number of the current version."""
+        return self.current.number if self.current else None
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """What the current version says."""
+        return self.current.config if self.current else {}
+
 
 class AgentVersion(Row):
     """An immutable configuration of an agent."""
@@ -77,6 +90,11 @@ class AgentVersion(Row):
 
     def __str__(self) -> str:
         return f"{self.agent} v{self.number}"
+
+    @property
+    def project_id(self) -> UUID:
+        """The project of the agent."""
+        return self.agent.project_id
 
 
 class Deployment(Row):
@@ -101,6 +119,7 @@ class Deployment(Row):
     replicas_max = models.PositiveSmallIntegerField(default=1)
     desired = models.PositiveSmallIntegerField(default=1)
     concurrency = models.PositiveSmallIntegerField(default=4)
+    # {queue_target, max_age_seconds, cooldown_seconds}, or null where replicas are set by hand.
     autoscale = models.JSONField(null=True, blank=True)
     phase = models.CharField(max_length=11, choices=Phase, default=Phase.PENDING)
     generation = models.PositiveIntegerField(default=1)
@@ -116,9 +135,29 @@ class Deployment(Row):
         return f"{self.agent} in {self.environment}"
 
 
+class InstanceQuerySet(ScopedQuerySet):
+    """Reads of instances."""
+
+    def visible_to(self, user: Any) -> Self:
+        """Those of the deployments of the user's projects, and the shared ones, which work for
+        every project."""
+        projects = list(user.project_roles())
+        if not projects:
+            return self.none()
+        own = models.Q(deployment__project_id__in=projects)
+        return self.filter(own | models.Q(deployment=None))
+
+    def live(self) -> Self:
+        """Those that are not known to be gone."""
+        return self.filter(state__in=Instance.LIVE)
+
+
 class Instance(models.Model):
     """A live worker process: of a deployment, or of the shared pool. A worker and an instance are
     the same row, with one heartbeat and one threshold."""
+
+    project_path = "deployment__project"
+    soft_deletes = False
 
     class State(models.TextChoices):
         STARTING = "starting"
@@ -146,6 +185,8 @@ class Instance(models.Model):
     capacity = models.PositiveIntegerField(default=0)
     rss_bytes = models.BigIntegerField(default=0)
     cpu_percent = models.FloatField(default=0)
+
+    objects = InstanceQuerySet.as_manager()
 
     class Meta:
         db_table = "instance"
@@ -200,6 +241,8 @@ class ModelCall(models.Model):
     price_status = models.CharField(max_length=8, choices=PriceStatus, default=PriceStatus.UNPRICED)
     started_at = models.DateTimeField()
 
+    objects = ScopedQuerySet.as_manager()
+
     class Meta:
         db_table = "model_call"
         indexes = [
@@ -230,6 +273,7 @@ class ModelPrice(Row):
     output_per_million = models.DecimalField(max_digits=20, decimal_places=12)
     cache_read_per_million = models.DecimalField(max_digits=20, decimal_places=12, null=True)
     cache_write_per_million = models.DecimalField(max_digits=20, decimal_places=12, null=True)
+    reasoning_per_million = models.DecimalField(max_digits=20, decimal_places=12, null=True)
     currency = models.CharField(max_length=3, default="USD")
     source = models.CharField(max_length=8, choices=Source, default=Source.OPERATOR)
 

@@ -125,6 +125,7 @@ def _own(row: ModelPrice) -> OwnPrice:
             output=row.output_per_million,
             cache_read=row.cache_read_per_million,
             cache_write=row.cache_write_per_million,
+            reasoning=row.reasoning_per_million,
             currency=row.currency,
         ),
     )
