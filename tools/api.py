@@ -17,12 +17,12 @@ from tools.filters import ToolFilter
 from tools.functions import registry
 from tools.models import Tool
 from tools.serializers import (
-    OBJECT,
     FunctionSerializer,
     ToolSerializer,
     ToolVersionSerializer,
     TryCallSerializer,
     TryResultSerializer,
+    UsageSerializer,
 )
 from tools.usage import LONGEST, usage
 
@@ -82,7 +82,8 @@ class ToolViewSet(ScopedViewSet):
 
     @extend_schema(
         parameters=[OpenApiParameter("from", str), OpenApiParameter("to", str)],
-        responses=OBJECT,
+        responses=UsageSerializer,
+        filters=False,
     )
     @action(detail=True, methods=["get"])
     def usage(self, request: Request, pk: str = "") -> Response:

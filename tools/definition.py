@@ -9,6 +9,7 @@ from controlplane.kit import schemas
 from controlplane.kit.errors import FieldProblem, InvalidInput
 from tools.kinds import KINDS, kind
 
+MAX_CONFIG_BYTES = 256 * 1024
 _WHEN_LIMITED = ("wait", "refuse")
 _LIMIT_KEYS = ("limit", "per_seconds", "when_limited")
 _LONGEST_PERIOD_SECONDS = 86_400
@@ -27,6 +28,7 @@ def clean(
         faults.append(FieldProblem("config", "invalid", "config must be an object."))
     else:
         try:
+            _check_size(config)
             cleaned = kind(kind_name).clean(config)
         except InvalidInput as exc:
             faults += exc.errors
@@ -36,6 +38,11 @@ def clean(
     if faults:
         raise InvalidInput(faults[0].message, errors=faults)
     return cleaned, input_schema, output_schema
+
+
+def _check_size(config: Mapping[str, Any]) -> None:
+    if len(json.dumps(config)) > MAX_CONFIG_BYTES:
+        raise InvalidInput.of("config", "The config is larger than 256 KB.", "too_large")
 
 
 def fingerprint(

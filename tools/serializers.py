@@ -18,11 +18,6 @@ class ObjectField(serializers.JSONField):
     """A JSON object; what is in it is checked elsewhere."""
 
 
-@extend_schema_field({"type": ["object", "null"], "additionalProperties": True})
-class NullableObjectField(serializers.JSONField):
-    """A JSON object or null."""
-
-
 @extend_schema_field({})
 class AnyField(serializers.JSONField):
     """Any JSON value."""
@@ -44,10 +39,10 @@ class ToolSerializer(KitSerializer):
     status = serializers.ChoiceField(Tool.Status.choices, default=Tool.Status.ACTIVE)
     config = ObjectField()
     input_schema = ObjectField(default=any_object)
-    output_schema = NullableObjectField(default=None, allow_null=True)
+    output_schema = ObjectField(default=None, allow_null=True)
     effect_class = serializers.ChoiceField(EffectClass.choices, default=EffectClass.UNSAFE)
     stakes = serializers.ChoiceField(Stakes.choices, default=Stakes.WRITE)
-    rate_limit = NullableObjectField(default=None, allow_null=True)
+    rate_limit = ObjectField(default=None, allow_null=True)
     timeout_seconds = serializers.FloatField(default=30, min_value=0.1, max_value=3600)
     version = serializers.IntegerField(read_only=True, allow_null=True)
     url = serializers.CharField(source="get_absolute_url", read_only=True)
@@ -102,7 +97,7 @@ class ToolVersionSerializer(serializers.ModelSerializer):
     version = serializers.IntegerField(source="number", read_only=True)
     config = ObjectField(read_only=True)
     input_schema = ObjectField(read_only=True)
-    output_schema = NullableObjectField(read_only=True, allow_null=True)
+    output_schema = ObjectField(read_only=True, allow_null=True)
     created_by = serializers.CharField(source="created_by_name", read_only=True)
 
     class Meta:
@@ -125,10 +120,60 @@ class TryResultSerializer(serializers.Serializer):
 
     ok = serializers.BooleanField()
     output = AnyField(allow_null=True)
-    error = NullableObjectField(allow_null=True)
+    error = ObjectField(allow_null=True)
     latency_ms = serializers.FloatField(allow_null=True)
-    request = NullableObjectField(allow_null=True)
-    response = NullableObjectField(allow_null=True)
+    request = ObjectField(allow_null=True)
+    response = ObjectField(allow_null=True)
+
+
+class FiguresSerializer(serializers.Serializer):
+    """What became of a set of calls."""
+
+    calls = serializers.IntegerField()
+    errors = serializers.IntegerField()
+    p50_ms = serializers.FloatField(allow_null=True)
+    p95_ms = serializers.FloatField(allow_null=True)
+    cost = serializers.CharField(allow_null=True)
+
+
+class DayFiguresSerializer(FiguresSerializer):
+    """The calls of one day."""
+
+    at = serializers.DateTimeField()
+
+
+class AgentFiguresSerializer(FiguresSerializer):
+    """The calls of one agent."""
+
+    agent = serializers.UUIDField()
+
+
+class WorkflowFiguresSerializer(FiguresSerializer):
+    """The calls of one workflow."""
+
+    workflow = serializers.UUIDField()
+
+
+class ErrorCountSerializer(serializers.Serializer):
+    """How often a code ended a call."""
+
+    code = serializers.CharField()
+    calls = serializers.IntegerField()
+
+
+class UsageSerializer(serializers.Serializer):
+    """What GET /tools/{id}/usage answers."""
+
+    totals = FiguresSerializer()
+    days = DayFiguresSerializer(many=True)
+    agents = AgentFiguresSerializer(many=True)
+    workflows = WorkflowFiguresSerializer(many=True)
+    errors = ErrorCountSerializer(many=True)
+
+    def get_fields(self) -> dict[str, Any]:
+        """With the period, whose names are words of Python."""
+        period = {name: serializers.DateTimeField() for name in ("from", "to")}
+        return {**period, **super().get_fields()}
 
 
 class FunctionSerializer(serializers.Serializer):
@@ -137,6 +182,6 @@ class FunctionSerializer(serializers.Serializer):
     name = serializers.CharField()
     description = serializers.CharField()
     input_schema = ObjectField()
-    output_schema = NullableObjectField(allow_null=True)
+    output_schema = ObjectField(allow_null=True)
     effect_class = serializers.ChoiceField(EffectClass.choices)
     stakes = serializers.ChoiceField(Stakes.choices)

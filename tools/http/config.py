@@ -148,7 +148,7 @@ def _body_type(value: Any, faults: _Faults) -> str:
 def _auth(value: Any, faults: _Faults) -> dict[str, Any] | None:
     if value is None:
         return None
-    if not isinstance(value, dict) or value.get("type") not in AUTH_KEYS:
+    if not isinstance(value, dict) or str(value.get("type")) not in AUTH_KEYS:
         faults.note("auth.type", "invalid_choice", f"type is one of {', '.join(AUTH_KEYS)}.")
         return None
     needed, optional = AUTH_KEYS[value["type"]]

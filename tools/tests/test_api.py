@@ -69,6 +69,8 @@ def test_each_built_in_function_can_be_a_tool(api, project, function):
         ({"slug": "Not A Slug"}, {("slug", "invalid")}),
         ({"config": {"url": "ftp://x"}}, {("config.url", "invalid_url")}),
         ({"config": "x"}, {("config", "invalid")}),
+        ({"config": {"url": "https://a.test/", "method": "POST", "body": "x" * 300_000}},
+         {("config", "too_large")}),
         ({"config": {"url": "ftp://x"}, "input_schema": {"type": "objekt"}},
          {("config.url", "invalid_url"), ("input_schema.type", "invalid_schema")}),
         ({"input_schema": None}, {("input_schema", "null")}),

@@ -79,6 +79,7 @@ def test_a_missing_url_is_named():
         ({"method": "POST", "body": [1], "body_type": "form"}, {"config.body": "invalid"}),
         ({"body_type": "xml"}, {"config.body_type": "invalid_choice"}),
         ({"auth": {"type": "magic"}}, {"config.auth.type": "invalid_choice"}),
+        ({"auth": {"type": ["bearer"]}}, {"config.auth.type": "invalid_choice"}),
         ({"auth": "bearer"}, {"config.auth.type": "invalid_choice"}),
         ({"auth": {"type": "bearer"}}, {"config.auth.secret": "required"}),
         ({"auth": {"type": "header", "secret": "s"}}, {"config.auth.name": "required"}),
