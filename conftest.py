@@ -4,7 +4,7 @@ import pytest
 
 from tests.support import session
 
-pytest_plugins = ["tests.support.fixtures"]
+pytest_plugins = ["tests.support.fixtures", "tests.support.cast"]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
