@@ -130,7 +130,7 @@ class FiguresSerializer(serializers.Serializer):
     """What became of a set of calls."""
 
     calls = serializers.IntegerField()
-    errors = serializers.IntegerField()
+    errors = serializers.IntegerField()  # type: ignore[assignment]
     p50_ms = serializers.FloatField(allow_null=True)
     p95_ms = serializers.FloatField(allow_null=True)
     cost = serializers.CharField(allow_null=True)
@@ -168,7 +168,7 @@ class UsageSerializer(serializers.Serializer):
     days = DayFiguresSerializer(many=True)
     agents = AgentFiguresSerializer(many=True)
     workflows = WorkflowFiguresSerializer(many=True)
-    errors = ErrorCountSerializer(many=True)
+    errors = ErrorCountSerializer(many=True)  # type: ignore[assignment]
 
     def get_fields(self) -> dict[str, Any]:
         """With the period, whose names are words of Python."""

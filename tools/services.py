@@ -95,7 +95,7 @@ def _add_version(
     )
 
 
-def try_call(tool: Tool, arguments: Any, *, actor: User) -> dict[str, Any]:
+def try_call(tool: Tool, arguments: Any, *, actor: Any) -> dict[str, Any]:
     """Call the current version now, for real: {ok, output, error, latency_ms, request, response}.
 
     Nothing is saved but the audit row, which is written before the call. InvalidInput where the
@@ -122,7 +122,7 @@ def try_call(tool: Tool, arguments: Any, *, actor: User) -> dict[str, Any]:
         }
 
 
-def _ask(called: ToolCallable, arguments: dict[str, Any], actor: User) -> None:
+def _ask(called: ToolCallable, arguments: dict[str, Any], actor: Any) -> None:
     verdict = gate.check(
         "tool.call",
         {
