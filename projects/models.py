@@ -1,7 +1,9 @@
 """Who may do what, where: projects, memberships, environments, secrets, keys."""
 
+import re
 from typing import Any
 
+from django.core.exceptions import ValidationError
 from django.core.validators import RegexValidator
 from django.db import models
 from django.utils import timezone
@@ -15,6 +17,24 @@ slug_rule = RegexValidator(
     r"^[a-z0-9][a-z0-9_-]{0,62}$",
     "Use 1 to 63 lower-case letters, digits, - and _, beginning with a letter or digit.",
 )
+
+
+MOST_VARIABLES = 200
+LONGEST_VARIABLE = 4_000
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}")
+
+
+def variables_rule(variables: Any) -> None:
+    """Named plain values: text, numbers, booleans or null."""
+    if not isinstance(variables, dict) or len(variables) > MOST_VARIABLES:
+        raise ValidationError(f"Give an object of at most {MOST_VARIABLES} variables.", "invalid")
+    for name, value in variables.items():
+        if not _VARIABLE.fullmatch(name):
+            raise ValidationError(f"{name} is no name: use letters, digits and _.", "invalid")
+        if not isinstance(value, str | int | float | type(None)):
+            raise ValidationError(f"{name} must be text, a number, a boolean or null.", "invalid")
+        if isinstance(value, str) and len(value) > LONGEST_VARIABLE:
+            raise ValidationError(f"{name} is longer than {LONGEST_VARIABLE} characters.", "max")
 
 
 class ProjectQuerySet(ScopedQuerySet):
@@ -112,7 +132,7 @@ class Environment(Row):
     name = models.CharField(max_length=63, validators=[slug_rule])
     rank = models.PositiveSmallIntegerField(default=0)
     protected = models.BooleanField(default=False)
-    variables = models.JSONField(default=dict, blank=True)
+    variables = models.JSONField(default=dict, blank=True, validators=[variables_rule])
     frozen_at = models.DateTimeField(null=True, blank=True, editable=False)
 
     class Meta:

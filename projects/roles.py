@@ -19,6 +19,7 @@ VIEWER = frozenset(
     {
         "projects.view_project",
         "projects.view_membership",
+        "projects.view_invitation",
         "projects.view_environment",
         "projects.view_secret",
         "projects.view_savedview",
@@ -90,6 +91,7 @@ ADMIN = frozenset(
         "projects.add_membership",
         "projects.change_membership",
         "projects.delete_membership",
+        "projects.delete_invitation",
         "projects.add_environment",
         "projects.change_environment",
         "projects.delete_environment",
