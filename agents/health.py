@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 Status = Literal["healthy", "degraded", "unhealthy", "idle"]
 Mark = Literal["ok", "warning", "failing", "unknown"]
+# The one threshold of heartbeats: silent for longer is dead.
 SILENT_SECONDS = 8.0
 OUTCOME_WINDOW = timedelta(minutes=15)
 # Fewer calls than this say nothing about a rate.

@@ -7,6 +7,7 @@ from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.utils import timezone
 
+from agents.health import SILENT_SECONDS
 from controlplane.kit.ids import uuid7
 from controlplane.kit.models import Row, ScopedQuerySet, SoftDeletedRow
 from projects.models import Environment, Project, name_rule, slug_rule
@@ -201,6 +202,12 @@ class Instance(models.Model):
 
     def __str__(self) -> str:
         return f"{self.host}:{self.pid}"
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it is live and its last heartbeat is fresh."""
+        silent = timezone.now() - self.last_heartbeat_at
+        return self.state in self.LIVE and silent.total_seconds() < SILENT_SECONDS
 
 
 class ModelCall(models.Model):

@@ -3,6 +3,7 @@
 from django.urls import URLPattern, URLResolver, re_path
 from rest_framework.routers import SimpleRouter
 
+from agents.api import AgentViewSet, InstanceViewSet
 from governance.audit_api import AuditEntryViewSet
 from projects import auth_api
 from projects.api import EnvironmentViewSet, ProjectViewSet
@@ -13,6 +14,8 @@ from tools.api import ToolViewSet
 router = SimpleRouter()
 router.trailing_slash = "/?"
 router.register("tools", ToolViewSet, "tool")
+router.register("agents", AgentViewSet, "agent")
+router.register("instances", InstanceViewSet, "instance")
 IN_PROJECT = r"projects/(?P<project_pk>[^/.]+)"
 
 router.register("projects", ProjectViewSet, basename="project")

@@ -1,0 +1,62 @@
+"""Agents for platform staff: to be looked at and searched; only prices are set here."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.http import HttpRequest
+
+from agents import pricing
+from agents.models import Agent, AgentVersion, Deployment, Instance, ModelCall, ModelPrice
+from tools.admin import LookAtOnly
+
+
+@admin.register(Agent)
+class AgentAdmin(LookAtOnly):
+    list_display = ("name", "slug", "project", "kind", "status", "updated_at", "deleted_at")
+    list_filter = ("kind", "status")
+    list_select_related = ("project",)
+    search_fields = ("name", "slug")
+
+
+@admin.register(AgentVersion)
+class AgentVersionAdmin(LookAtOnly):
+    list_display = ("agent", "number", "sha256", "created_by_name", "created_at")
+    list_select_related = ("agent",)
+    search_fields = ("agent__name", "agent__slug", "sha256")
+
+
+@admin.register(Deployment)
+class DeploymentAdmin(LookAtOnly):
+    list_display = ("agent", "environment", "driver", "phase", "desired", "updated_at")
+    list_filter = ("phase", "driver")
+    list_select_related = ("agent", "environment")
+    search_fields = ("agent__name", "agent__slug")
+
+
+@admin.register(Instance)
+class InstanceAdmin(LookAtOnly):
+    list_display = ("host", "pid", "queue", "state", "in_flight", "last_heartbeat_at")
+    list_filter = ("state",)
+    search_fields = ("host", "queue", "=id")
+
+
+@admin.register(ModelCall)
+class ModelCallAdmin(LookAtOnly):
+    list_display = ("started_at", "agent", "provider", "model", "state", "error_code", "cost",
+                    "price_status")
+    list_select_related = ("agent",)
+    search_fields = ("=run_id", "=step_id", "model")
+
+
+@admin.register(ModelPrice)
+class ModelPriceAdmin(admin.ModelAdmin):
+    list_display = ("provider", "model", "project", "input_per_million", "output_per_million",
+                    "currency", "effective_from", "source")
+    list_filter = ("provider", "source")
+    list_select_related = ("project",)
+    search_fields = ("provider", "model")
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        """Save, and count by the new price here at once."""
+        super().save_model(request, obj, form, change)
+        pricing.forget()
