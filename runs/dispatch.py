@@ -1,20 +1,36 @@
-"""The worker's transactions: claim, and complete with what follows, many steps in one commit."""
+"""The worker's transactions: claim, and complete with what follows, many steps in one commit.
+
+The usual way of a completion is one statement: the worker knows the run as it last wrote it, decides
+in memory, and writes under the guard of the run's last seq. Where somebody else touched the run
+meanwhile the guard refuses, and the same decision is taken again under the run's lock.
+"""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
 from uuid import UUID
 
 import psycopg
-from psycopg.rows import class_row
+from psycopg.rows import dict_row
 
 from controlplane.kit.ids import uuid7
 from runs import statements as sql
-from runs.advance import advance, settle, successors
-from runs.facts import Facts, LoadedFrontier, StepFact
-from runs.lifecycle import Ended, Ledger, LockedRun, StepRow
+from runs.advance import Key, advance, settle
+from runs.facts import Facts, LoadedFrontier, StepFact, Views
+from runs.lifecycle import (
+    Ended,
+    Ledger,
+    LockedRun,
+    NeedsLock,
+    StepRow,
+    read_rows,
+    write_undecided,
+)
 from workflows.graph import Graph
+
+# Runs of at most so many steps are read whole when they begin on this worker.
+SMALL_RUN = 500
 
 
 @dataclass(slots=True)
@@ -28,99 +44,208 @@ class Claimed:
     lease: UUID
     attempt: int
     crash_count: int
-    deps_taken: int
     pool: str
-    project_id: UUID
-    is_new: bool
 
 
 @dataclass(slots=True)
 class Outcome:
-    """What a commit did: steps to start, groups to tell, queues to ring, ends left undecided."""
+    """What commits did: steps to start, groups to tell, queues to ring, ends left undecided."""
 
-    claimed: list[Claimed]
-    groups: list[str]
-    ring: dict[str, int]
-    undecided: list[Ended]
-
-
-def claim(
-    conn: psycopg.Connection, *, queue: str, worker_id: UUID, cpu: int, io: int
-) -> list[Claimed]:
-    """Lease ready steps for free slots: one statement, committed by the caller."""
-    with conn.cursor(row_factory=class_row(Claimed)) as cursor:
-        params = {"queue": queue, "worker": worker_id, "cpu": cpu, "io": io}
-        return cursor.execute(sql.CLAIM, params).fetchall()
+    claimed: list[Claimed] = field(default_factory=list)
+    groups: list[str] = field(default_factory=list)
+    ring: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    undecided: list[Ended] = field(default_factory=list)
 
 
-def complete(
-    conn: psycopg.Connection,
-    facts: Facts,
-    ends: list[Ended],
-    take: Callable[[StepRow], bool],
-    worker_id: UUID,
-) -> Outcome:
-    """Write the ends of steps and what follows in one transaction (the caller commits).
+class Take(Protocol):
+    """Says whether this worker has a slot for a step, and hears where it was not needed."""
 
-    Runs locked by another are not waited for: their ends are written undecided. `take` says
-    whether this worker has a slot for a step that became ready; then it is leased at once.
-    """
-    ledger = Ledger(conn)
-    facts.load_runs(conn, {ended.run_id for ended in ends})
-    graphs = {e.run_id: facts.graph(conn, facts.run(conn, e.run_id).version_id) for e in ends}
-    frontier = LoadedFrontier(conn)
-    held = _lock(conn, ledger, ends, frontier, graphs)
-    undecided, by_run = _sort(ends, held, ledger.runs)
-    for ended in undecided:
-        ledger.end_step_unlocked(ended)
-    for run_id, found in by_run.items():
-        run, graph = ledger.runs[run_id], graphs[run_id]
-        for ended in found:
-            remember(facts, ended)
-            advance(ledger, run, graph, ended, frontier)
-        settle(ledger, run, graph, lambda run, graph: render_output(conn, facts, run, graph))
-    claimed, ring = _take_ready(ledger, take, worker_id)
-    with conn.pipeline():
-        ledger.flush()
-    return Outcome(claimed, ledger.groups(), ring, undecided)
+    def __call__(self, step: StepRow) -> bool:
+        """Take a slot."""
+        ...
+
+    def give_back(self, step: StepRow) -> None:
+        """The step was not leased after all."""
 
 
-def _lock(
-    conn: psycopg.Connection,
-    ledger: Ledger,
-    ends: list[Ended],
-    frontier: LoadedFrontier,
-    graphs: dict[UUID, Graph],
-) -> set[UUID]:
-    """Lock the free runs, then the leases that still hold, and read the successors: one trip."""
-    keys = {key for ended in ends for key in successors(graphs[ended.run_id], ended)}
-    leases = [[e.step_id for e in ends], [e.lease for e in ends]]
-    with conn.pipeline(), conn.cursor() as held:
-        ledger.ask_lock({ended.run_id for ended in ends})
-        held.execute(sql.HELD_STEPS, leases)
-        frontier.ask(keys)
-        ledger.take_lock()
-        frontier.take()
-        return {row[0] for row in held.fetchall()}
+class Dispatcher:
+    """Claims and completes for one worker, on the connection it is given (in autocommit)."""
 
+    def __init__(self, facts: Facts, worker_id: UUID, queue_name: str) -> None:
+        self.facts = facts
+        self.views = Views()
+        self.worker_id = worker_id
+        self.queue_name = queue_name
 
-def _sort(
-    ends: Iterable[Ended], held: set[UUID], locked: dict[UUID, LockedRun]
-) -> tuple[list[Ended], dict[UUID, list[Ended]]]:
-    undecided, by_run = [], defaultdict(list)
-    for ended in ends:
-        if ended.step_id not in held:
-            continue  # The lease is another's: a stale result changes nothing.
-        if ended.run_id in locked:
+    def claim(
+        self, conn: psycopg.Connection, *, cpu: int, io: int
+    ) -> tuple[list[Claimed], set[UUID]]:
+        """Lease ready steps for free slots: one statement, one commit. Returns them and the runs
+        that begin here."""
+        params = {"queue": self.queue_name, "worker": self.worker_id, "cpu": cpu, "io": io}
+        with conn.cursor(row_factory=dict_row) as cursor:
+            rows = cursor.execute(sql.CLAIM, params).fetchall()
+        new_runs = {row["run_id"] for row in rows if row["is_new"]}
+        self._see(conn, rows, new_runs)
+        claimed = [
+            Claimed(row["id"], row["run_id"], row["path"], row["node"], row["lease"],
+                    row["attempt"], row["crash_count"], row["pool"])
+            for row in rows
+        ]
+        return claimed, new_runs
+
+    def _see(
+        self, conn: psycopg.Connection, rows: list[dict[str, Any]], new_runs: set[UUID]
+    ) -> None:
+        """Remember the runs of a claim as the claim left them."""
+        whole = {run_id for run_id in new_runs if self._is_small(conn, rows, run_id)}
+        frontier = LoadedFrontier(conn)
+        if whole:
+            frontier.read_whole(whole)
+        by_run: defaultdict[UUID, dict[Key, StepRow]] = defaultdict(dict)
+        for key, step in frontier.rows.items():
+            by_run[step.run_id][key] = step
+        for row in rows:
+            run = LockedRun(
+                id=row["run_id"], project_id=row["project_id"], workflow_id=row["workflow_id"],
+                version_id=row["version_id"], status=row["status"], end_status=row["end_status"],
+                reason=row["reason"], last_seq=row["last_seq"], open_steps=row["open_steps"],
+                busy_steps=row["busy_steps"], priority=row["priority"],
+            )
+            self.views.put(run, by_run[run.id])
+
+    def _is_small(
+        self, conn: psycopg.Connection, rows: list[dict[str, Any]], run_id: UUID
+    ) -> bool:
+        version_id = next(row["version_id"] for row in rows if row["run_id"] == run_id)
+        return 1 < len(self.facts.graph(conn, version_id).nodes) <= SMALL_RUN
+
+    def complete(self, conn: psycopg.Connection, ends: list[Ended], take: Take) -> Outcome:
+        """Write the ends of steps and what follows. `take` says whether this worker has a slot for
+        a step that became ready; then it is leased in the same commit."""
+        outcome = Outcome()
+        self.facts.load_runs(conn, {ended.run_id for ended in ends})
+        by_run: defaultdict[UUID, list[Ended]] = defaultdict(list)
+        for ended in ends:
             by_run[ended.run_id].append(ended)
-        else:
-            undecided.append(ended)
-    return undecided, by_run
+            remember(self.facts, ended)
+        refused = self._complete_seen(conn, by_run, take, outcome)
+        if refused:
+            self._complete_locked(conn, refused, take, outcome)
+        return outcome
+
+    def _complete_seen(
+        self, conn: psycopg.Connection, by_run: dict[UUID, list[Ended]], take: Take,
+        outcome: Outcome,
+    ) -> dict[UUID, list[Ended]]:
+        """Decide from memory and write under the guard; the ends that must be decided otherwise."""
+        ledger, refused, rows = Ledger(conn, is_locked=False), {}, {}
+        for run_id, found in by_run.items():
+            view = self.views.get(run_id)
+            if view is None or any(ended.is_fatal for ended in found):
+                refused[run_id] = found
+                continue
+            run, rows[run_id] = replace(view[0]), dict(view[1])
+            ledger.see(run)
+        if not ledger.runs:
+            return refused
+        taken: list[StepRow] = []
+        try:
+            for run_id in ledger.runs:
+                frontier = LoadedFrontier(conn, _copied(rows[run_id]))
+                rows[run_id] = frontier.rows
+                self._decide(conn, ledger, run_id, by_run[run_id], frontier)
+        except NeedsLock:
+            return by_run
+        claimed, ring = self._take_ready(ledger, take, taken)
+        written = ledger.write()
+        for run_id in list(ledger.runs):
+            if run_id in written:
+                self.views.put(ledger.runs[run_id].written(), rows[run_id])
+            else:
+                refused[run_id] = by_run[run_id]
+                self.views.forget(run_id)
+        lost = [step for step in taken if step.run_id not in written]
+        for step in lost:
+            take.give_back(step)
+        outcome.claimed += [c for c in claimed if c.run_id in written]
+        outcome.groups += ledger.groups()
+        for queue_name, count in ring.items():
+            outcome.ring[queue_name] += count
+        return refused
+
+    def _complete_locked(
+        self, conn: psycopg.Connection, by_run: dict[UUID, list[Ended]], take: Take,
+        outcome: Outcome,
+    ) -> None:
+        """The same under the locks of the runs that are free; for the others the ends are kept."""
+        ends = [ended for found in by_run.values() for ended in found]
+        taken: list[StepRow] = []
+        try:
+            with conn.transaction():
+                ledger = Ledger(conn)
+                ledger.lock(by_run)
+                leases = [[e.step_id for e in ends], [e.lease for e in ends]]
+                held = {row["id"] for row in read_rows(conn, sql.HELD_STEPS, leases)}
+                kept = [e for e in ends if e.step_id in held]
+                undecided = [e for e in kept if e.run_id not in ledger.runs]
+                if undecided:
+                    write_undecided(conn, undecided)
+                frontier = LoadedFrontier(conn)
+                for run_id in ledger.runs:
+                    mine = [e for e in kept if e.run_id == run_id]
+                    self._decide(conn, ledger, run_id, mine, frontier)
+                claimed, ring = self._take_ready(ledger, take, taken)
+                ledger.write()
+        except BaseException:
+            for step in taken:
+                take.give_back(step)
+            raise
+        for run in ledger.runs.values():
+            rows = {key: row for key, row in frontier.rows.items() if key[0] == run.id}
+            self.views.put(run.written(), rows)
+        outcome.claimed += claimed
+        outcome.groups += ledger.groups()
+        outcome.undecided += undecided
+        for queue_name, count in ring.items():
+            outcome.ring[queue_name] += count
+
+    def _decide(
+        self, conn: psycopg.Connection, ledger: Ledger, run_id: UUID, ends: list[Ended],
+        frontier: LoadedFrontier,
+    ) -> None:
+        run = ledger.runs[run_id]
+        graph = self.facts.graph(conn, run.version_id)
+        for ended in ends:
+            advance(ledger, run, graph, ended, frontier)
+        if ends:
+            settle(ledger, run, graph,
+                   lambda run, graph: render_output(conn, self.facts, run, graph))
+
+    def _take_ready(
+        self, ledger: Ledger, take: Take, taken: list[StepRow]
+    ) -> tuple[list[Claimed], dict[str, int]]:
+        claimed, ring = [], defaultdict(int)
+        for step in sorted(ledger.became_ready, key=lambda s: -ledger.runs[s.run_id].priority):
+            run = ledger.runs[step.run_id]
+            if run.status in ("running", "waiting") and take(step):
+                taken.append(step)
+                ledger.take(step, lease=uuid7(), worker_id=self.worker_id)
+                claimed.append(Claimed(step.id, step.run_id, step.path, step.node, step.lease,
+                                       step.attempt, 0, step.pool))
+            else:
+                ring[step.queue] += 1
+        return claimed, ring
+
+
+def _copied(rows: dict[Key, StepRow]) -> dict[Key, StepRow]:
+    """Rows that a decision may change; a refused one must not spoil the memory."""
+    return {key: replace(row) if row.status == "pending" else row for key, row in rows.items()}
 
 
 def remember(facts: Facts, ended: Ended) -> None:
     """Keep what other steps may read of an ended step."""
-    if ended.retry_in_ms is None:
+    if ended.retry_in_ms is None and ended.status != "waiting":
         key = (ended.run_id, ended.path, ended.node)
         facts.steps.put(key, StepFact(ended.status, ended.output, ended.error))
 
@@ -136,24 +261,10 @@ def render_output(
     return graph.output.render(context, missing="null")
 
 
-def _take_ready(
-    ledger: Ledger, take: Callable[[StepRow], bool], worker_id: UUID
-) -> tuple[list[Claimed], dict[str, int]]:
-    claimed, ring = [], defaultdict(int)
-    for step in sorted(ledger.became_ready, key=lambda s: -ledger.runs[s.run_id].priority):
-        run = ledger.runs[step.run_id]
-        if run.status in ("running", "waiting") and take(step):
-            ledger.take(step, lease=uuid7(), worker_id=worker_id)
-            claimed.append(
-                Claimed(step.id, step.run_id, step.path, step.node, step.lease, step.attempt, 0,
-                        step.deps_taken, step.pool, run.project_id, False)
-            )
-        else:
-            ring[step.queue] += 1
-    return claimed, ring
-
-
-def release_leases(conninfo: str, worker_id: UUID) -> int:
-    """Put what a stopping worker still holds back into the queue at once; how many steps."""
-    with psycopg.connect(conninfo, autocommit=True) as conn:
-        return conn.execute(sql.RELEASE_LEASES, [worker_id]).rowcount
+def give_back(
+    conn: psycopg.Connection, worker_id: UUID, reason: str, step_ids: Iterable[UUID] | None = None
+) -> int:
+    """Put leased steps back into the queue: all of a worker's, or the named ones. How many."""
+    steps = None if step_ids is None else list(step_ids)
+    params = {"worker": worker_id, "reason": reason, "steps": steps}
+    return conn.execute(sql.GIVE_BACK, params).rowcount

@@ -20,12 +20,12 @@ import psycopg
 
 from controlplane.kit.events import announce
 from controlplane.kit.queue import ring
-from runs.dispatch import Claimed, Outcome, claim, complete
+from runs.dispatch import Claimed, Dispatcher, Outcome
 from runs.facts import Facts
 from runs.lifecycle import Ended, StepRow
 from runs.logs import LogBuffer
 from runs.steps import kind_module
-from runs.store import Store
+from runs.store import Store, decide
 from runs.work import (
     Done,
     StepCancelled,
@@ -41,6 +41,7 @@ logger = logging.getLogger(__name__)
 POLL_SECONDS = 2.0
 CHAIN_STEPS = 100
 CHAIN_SECONDS = 1.0
+MOST_CHAINS = 5_000
 BATCH = 64
 _WAKE = object()
 
@@ -63,6 +64,27 @@ class Slots:
         self.free[pool] += 1
 
 
+class Taker:
+    """Takes slots for steps that became ready, and gives them back where the commit was refused."""
+
+    def __init__(self, engine: "Engine") -> None:
+        self.engine = engine
+
+    def __call__(self, step: StepRow) -> bool:
+        """Whether this worker goes on with the step itself."""
+        engine = self.engine
+        return (
+            engine.claims
+            and step.queue == engine.queue_name
+            and engine.chain_goes_on(step.run_id)
+            and engine.slots.take(step.pool)
+        )
+
+    def give_back(self, step: StepRow) -> None:
+        """The step was not leased after all."""
+        self.engine.slots.give(step.pool)
+
+
 class Engine:
     """Claims and executes the ready steps of one queue."""
 
@@ -74,6 +96,7 @@ class Engine:
         self.queue_name = queue_name
         self.slots = Slots(threads, io_slots)
         self.facts = Facts()
+        self.dispatcher = Dispatcher(self.facts, worker_id, queue_name)
         self.store = Store(conninfo)
         self.inbox: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self.working: dict[UUID, StepWork] = {}
@@ -166,94 +189,74 @@ class Engine:
         return ends
 
     def _turn(self, ends: list[Ended]) -> None:
+        """Write what ended and what follows, claim where slots are free, hand everything out."""
         conn = self._connection()
-        for ended in ends:
-            step = self.working.get(ended.step_id)
-            if step is not None and step.lease == ended.lease:
+        outcome = Outcome()
+        if ends:
+            finished = self._finished(ends)
+            for step in finished:
                 self.slots.give(step.pool)
-        taken: list[str] = []
-        try:
-            outcome, claimed = self._commit(conn, ends, taken)
-        except BaseException:
-            for pool in taken:
-                self.slots.give(pool)
-            for ended in ends:
-                step = self.working.get(ended.step_id)
-                if step is not None and step.lease == ended.lease:
+            try:
+                outcome = self.dispatcher.complete(conn, ends, Taker(self))
+            except BaseException:
+                for step in finished:
                     self.slots.take(step.pool)
-            raise
+                raise
+            for step in finished:
+                del self.working[step.id]
+        claimed = outcome.claimed
+        if self._wants_claim and self.claims:
+            claimed = claimed + self._claim(conn)
+        self._start_all(conn, claimed)
+        self._tell(outcome)
+
+    def _finished(self, ends: list[Ended]) -> list[StepWork]:
+        found = []
         for ended in ends:
             step = self.working.get(ended.step_id)
             if step is not None and step.lease == ended.lease:
-                del self.working[ended.step_id]
-        self._start_all(conn, claimed)
-        if outcome is not None:
-            self._tell(outcome)
-
-    def _commit(
-        self, conn: psycopg.Connection, ends: list[Ended], taken: list[str]
-    ) -> tuple[Outcome | None, list[Claimed]]:
-        """One transaction: ends, what follows, and a claim where slots are free and work may be
-        waiting."""
-
-        def take(step: StepRow) -> bool:
-            if not (self._claims() and self._chain_goes_on(step.run_id)
-                    and step.queue == self.queue_name and self.slots.take(step.pool)):
-                return False
-            taken.append(step.pool)
-            return True
-
-        outcome, claimed = None, []
-        wants = self._wants_claim or bool(ends)
-        with conn.transaction():
-            if ends:
-                outcome = complete(conn, self.facts, ends, take, self.worker_id)
-                claimed += outcome.claimed
-            if wants and self._claims() and self._wants_claim:
-                claimed += self._claim(conn, taken)
-        for step in claimed:
-            if step.is_new:
-                self._chains[step.run_id] = (0, time.monotonic())
-        return outcome, claimed
-
-    def _claim(self, conn: psycopg.Connection, taken: list[str]) -> list[Claimed]:
-        cpu, io = self.slots.free["cpu"], self.slots.free["io"]
-        if cpu <= 0 and io <= 0:
-            return []
-        found = claim(conn, queue=self.queue_name, worker_id=self.worker_id, cpu=max(cpu, 0),
-                      io=max(io, 0))
-        for step in found:
-            self.slots.take(step.pool)
-            taken.append(step.pool)
-        # As many as asked for: there may be more, so ask again when a slot is free.
-        full = {pool for pool in ("cpu", "io")
-                if (free := {"cpu": cpu, "io": io}[pool]) > 0
-                and sum(s.pool == pool for s in found) >= free}
-        self._wants_claim = bool(full) or (cpu <= 0 or io <= 0)
+                found.append(step)
         return found
 
-    def _claims(self) -> bool:
+    def _claim(self, conn: psycopg.Connection) -> list[Claimed]:
+        cpu, io = max(self.slots.free["cpu"], 0), max(self.slots.free["io"], 0)
+        if cpu == 0 and io == 0:
+            return []
+        found, new_runs = self.dispatcher.claim(conn, cpu=cpu, io=io)
+        for step in found:
+            self.slots.take(step.pool)
+        for run_id in new_runs:
+            self._chains[run_id] = (0, time.monotonic())
+        # As many as asked for: there may be more, so ask again when a slot is free.
+        got_cpu = sum(step.pool == "cpu" for step in found)
+        self._wants_claim = got_cpu >= cpu or len(found) - got_cpu >= io
+        return found
+
+    @property
+    def claims(self) -> bool:
+        """Whether new work may be leased."""
         return self.may_claim and not self.is_fenced
 
-    def _chain_goes_on(self, run_id: UUID) -> bool:
+    def chain_goes_on(self, run_id: UUID) -> bool:
         """A run keeps its worker for a while, then queues with the others again."""
         steps, since = self._chains.get(run_id, (0, time.monotonic()))
         if steps >= CHAIN_STEPS or time.monotonic() - since > CHAIN_SECONDS:
             self._chains.pop(run_id, None)
             self._wants_claim = True
             return False
-        self._chains[run_id] = (steps + 1, since)
-        if len(self._chains) > 5_000:
+        if len(self._chains) > MOST_CHAINS:
             self._chains.clear()
+        self._chains[run_id] = (steps + 1, since)
         return True
 
     def _tell(self, outcome: Outcome) -> None:
-        announce(outcome.groups)
+        if outcome.groups:
+            announce(outcome.groups)
         for queue_name, times in outcome.ring.items():
             if queue_name == self.queue_name:
                 self._wants_claim = True
                 self.wake()
-            if queue_name != self.queue_name or not self.slots.free["cpu"]:
+            if queue_name != self.queue_name or self.slots.free["cpu"] <= 0:
                 ring("wake", queue_name, times=min(times, 8))
         if outcome.undecided:
             self._decide(outcome.undecided)
@@ -262,7 +265,8 @@ class Engine:
         """The run's row was busy: decide as soon as it is free."""
         conn = self._connection()
         for run_id in {ended.run_id for ended in undecided}:
-            groups, queues = self.store.decide(conn, self.facts, run_id)
+            groups, queues = decide(conn, self.facts, run_id)
+            self.dispatcher.views.forget(run_id)
             announce(groups)
             for queue_name in queues:
                 ring("wake", queue_name)
@@ -324,10 +328,17 @@ class Engine:
             timeout_seconds=node.timeout_seconds,
         )
         self.working[c.id] = step
-        module = kind_module(node.kind)
+        try:
+            self._hand_out(step)
+        except Exception as exc:
+            logger.exception("step %s cannot be started", c.id)
+            self._post(step, failed(step, exc))
+
+    def _hand_out(self, step: StepWork) -> None:
+        module = kind_module(step.node.kind)
         if module.is_instant(step):
             self._do_now(step, module)
-        elif c.pool == "io":
+        elif step.pool == "io":
             asyncio.run_coroutine_threadsafe(self._work_io(step), self._loop)
         else:
             self._pool.submit(self._work_cpu, step)

@@ -9,11 +9,11 @@ from typing import Any, Generic, TypeVar
 from uuid import UUID
 
 import psycopg
-from psycopg.rows import class_row
+from psycopg.rows import args_row, class_row
 
 from runs import statements as sql
 from runs.advance import Key
-from runs.lifecycle import StepRow, read_rows
+from runs.lifecycle import LockedRun, StepRow, read_rows
 from workflows.graph import Graph, compile_cached
 
 K = TypeVar("K")
@@ -40,6 +40,10 @@ class Memory(Generic[K, V]):
         self._items.move_to_end(key)
         if len(self._items) > self.size:
             self._items.popitem(last=False)
+
+    def drop(self, key: K) -> None:
+        """Forget a value, if there is one."""
+        self._items.pop(key, None)
 
 
 @dataclass(slots=True)
@@ -154,31 +158,49 @@ class Facts:
 
 
 class LoadedFrontier:
-    """Step rows read ahead in one statement, more when a skip reaches further."""
+    """Step rows read ahead, more when they are asked for."""
 
-    def __init__(self, conn: psycopg.Connection) -> None:
+    def __init__(self, conn: psycopg.Connection, rows: dict[Key, StepRow] | None = None) -> None:
         self.conn = conn
-        self.rows: dict[Key, StepRow] = {}
-
-    def ask(self, keys: Iterable[Key]) -> None:
-        """Send the question for rows not read yet."""
-        missing = [key for key in keys if key not in self.rows]
-        self._asked = None
-        if missing:
-            run_ids, paths, nodes = zip(*missing, strict=True)
-            self._asked = self.conn.cursor(row_factory=class_row(StepRow))
-            self._asked.execute(sql.FRONTIER, [list(run_ids), list(paths), list(nodes)])
-
-    def take(self) -> None:
-        """Keep the rows that were asked for."""
-        if self._asked is not None:
-            for row in self._asked.fetchall():
-                self.rows[(row.run_id, row.path, row.node)] = row
-            self._asked.close()
+        self.rows: dict[Key, StepRow] = {} if rows is None else rows
 
     def get(self, keys: Iterable[Key]) -> dict[Key, StepRow]:
         """The rows of these steps; ones already seen are the same objects."""
         keys = list(keys)
-        self.ask(keys)
-        self.take()
+        missing = [key for key in keys if key not in self.rows]
+        if missing:
+            run_ids, paths, nodes = zip(*missing, strict=True)
+            self._read(sql.FRONTIER, [list(run_ids), list(paths), list(nodes)])
         return {key: self.rows[key] for key in keys}
+
+    def read_whole(self, run_ids: Iterable[UUID]) -> None:
+        """Read all steps of runs."""
+        self._read(sql.WHOLE_RUNS, [list(run_ids)])
+
+    def _read(self, statement: str, params: list[Any]) -> None:
+        with self.conn.cursor(row_factory=args_row(StepRow)) as cursor:
+            for row in cursor.execute(statement, params):
+                self.rows[(row.run_id, row.path, row.node)] = row
+
+
+class Views:
+    """Runs as this worker last saw them: the run's row and the rows of its steps. A view is only
+    ever used under the guard of the run's last seq, so a stale one is refused, never believed."""
+
+    def __init__(self, size: int = 1_000) -> None:
+        self._runs: Memory[UUID, tuple[LockedRun, dict[Key, StepRow]]] = Memory(size)
+
+    def get(self, run_id: UUID) -> tuple[LockedRun, dict[Key, StepRow]] | None:
+        """A copy of the run and the known rows of its steps."""
+        return self._runs.get(run_id)
+
+    def put(self, run: LockedRun, rows: dict[Key, StepRow]) -> None:
+        """Remember a run as it was written."""
+        if run.is_terminal:
+            self._runs.drop(run.id)
+        else:
+            self._runs.put(run.id, (run, rows))
+
+    def forget(self, run_id: UUID) -> None:
+        """The view was refused."""
+        self._runs.drop(run_id)

@@ -12,6 +12,7 @@ import psycopg
 
 from controlplane.kit.json import dumps
 from runs import statements as sql
+from runs.dispatch import give_back
 from runs.engine import Engine
 from runs.lifecycle import read_rows
 from runs.states import RunStatus
@@ -103,10 +104,13 @@ class Heart:
             elif row["run_status"] == RunStatus.CANCELLING:
                 self.engine.request_stop(step)
         self._seen = set(working)
-        for row in held:
-            if row["is_old"] and row["id"] not in working and row["id"] not in self.engine.working:
-                logger.warning("step %s is leased to this worker but not in hand", row["id"])
-                conn.execute(sql.GIVE_BACK, [row["id"], row["lease"]])
+        lost = [
+            row["id"] for row in held
+            if row["is_old"] and row["id"] not in working and row["id"] not in self.engine.working
+        ]
+        if lost:
+            logger.warning("leased to this worker but not in hand: %s", lost)
+            give_back(conn, self.instance_id, "lease_lost", lost)
 
     _seen: set[UUID] = set()
 

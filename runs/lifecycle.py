@@ -1,11 +1,12 @@
 """The only writer of a run's and a step's status outside runs.dispatch: a ledger of one transaction.
 
-Callers lock runs, say what happened, and flush: steps, runs, events and calls leave as a handful of
-set-based statements, whatever their number. Lock order: runs by id, then steps.
+Callers say what happened to runs they have locked, or whose state they know (`see`), and write: steps,
+runs, events and calls leave as one set-based statement, guarded by each run's last seq. Lock order:
+runs by id, then steps.
 """
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -34,18 +35,29 @@ class LockedRun:
     open_steps: int
     busy_steps: int
     priority: int
+    # The last_seq the run was seen with; None until something is written.
+    was: int | None = None
     output: Any = None
     error: Any = None
     input_tokens: int = 0
     output_tokens: int = 0
     cost: Decimal | None = None
     unpriced_calls: int = 0
-    is_touched: bool = False
 
     @property
     def is_terminal(self) -> bool:
         """Whether it has ended."""
         return self.status in RUN_TERMINAL
+
+    def touch(self) -> None:
+        """Something of it will be written."""
+        if self.was is None:
+            self.was = self.last_seq
+
+    def written(self) -> "LockedRun":
+        """The run as it stands after it was written, for the next decision."""
+        return replace(self, was=None, output=None, error=None, input_tokens=0, output_tokens=0,
+                       cost=None, unpriced_calls=0)
 
 
 @dataclass(slots=True)
@@ -94,10 +106,15 @@ class Ended:
 
 
 class Ledger:
-    """What one transaction will write. Not shared between threads."""
+    """What one transaction will write. Not shared between threads.
 
-    def __init__(self, conn: psycopg.Connection) -> None:
+    `is_locked`: the runs are locked by this transaction, so that what must be written in between
+    (the cancelling of open steps) may be.
+    """
+
+    def __init__(self, conn: psycopg.Connection, *, is_locked: bool = True) -> None:
         self.conn = conn
+        self.is_locked = is_locked
         self.runs: dict[UUID, LockedRun] = {}
         self.became_ready: list[StepRow] = []
         self._progress: dict[UUID, StepRow] = {}
@@ -106,25 +123,19 @@ class Ledger:
         self._events: list[dict[str, Any]] = []
         self._calls: dict[str, list[dict[str, Any]]] = {"tool": [], "model": []}
 
-    # Locking
+    # Runs
 
-    def ask_lock(self, run_ids: Iterable[UUID], *, wait: bool = False) -> None:
-        """Send the lock of runs, in key order; without `wait`, busy ones are left out."""
+    def lock(self, run_ids: Iterable[UUID], *, wait: bool = False) -> list[LockedRun]:
+        """Lock runs in key order; without `wait`, busy ones are left out."""
         statement = sql.LOCK_RUNS if wait else sql.LOCK_FREE_RUNS
-        self._locking = self.conn.cursor(row_factory=args_row(LockedRun))
-        self._locking.execute(statement, [sorted(run_ids)])
-
-    def take_lock(self) -> list[LockedRun]:
-        """The runs that were locked."""
-        got = self._locking.fetchall()
-        self._locking.close()
+        with self.conn.cursor(row_factory=args_row(LockedRun)) as cursor:
+            got = cursor.execute(statement, [sorted(run_ids)]).fetchall()
         self.runs.update((run.id, run) for run in got)
         return got
 
-    def lock(self, run_ids: Iterable[UUID], *, wait: bool = False) -> list[LockedRun]:
-        """Lock runs and return those that were got."""
-        self.ask_lock(run_ids, wait=wait)
-        return self.take_lock()
+    def see(self, run: LockedRun) -> None:
+        """A run whose state is known; what is written is guarded by its last seq."""
+        self.runs[run.id] = run
 
     # What happened
 
@@ -132,36 +143,35 @@ class Ledger:
         self, run: LockedRun, event_type: str, step_id: UUID | None = None,
         data: dict[str, Any] | None = None,
     ) -> None:
-        """One more event of a run, numbered under its lock."""
+        """One more event of a run, numbered under its guard."""
+        run.touch()
         run.last_seq += 1
-        run.is_touched = True
         self._events.append(
             {"s": run.id, "n": run.last_seq, "p": run.project_id, "t": event_type, "st": step_id,
              "d": data or {}, "a": is_activity(event_type)}
         )
 
     def end_step(self, run: LockedRun, ended: Ended) -> None:
-        """A step ended, or failed an attempt that will be repeated."""
-        run.is_touched = True
+        """A step ended, waits for somebody, or failed an attempt that will be repeated."""
+        run.touch()
         run.busy_steps -= 1
         self._account(run, ended)
-        if ended.status == StepStatus.WAITING:
-            self._ends.append(_end_row(ended, undecided=False))
-            data = {"node": ended.node, "reason": ended.reason}
-            self.event(run, "step.waiting", ended.step_id, data)
-            return
         if ended.retry_in_ms is not None:
             self._retries.append(_retry_row(ended))
             data = {"node": ended.node, "attempt": ended.attempt, "error": ended.error,
                     "retry_in_ms": ended.retry_in_ms}
             self.event(run, "step.retrying", ended.step_id, data)
             return
-        self._ends.append(_end_row(ended, undecided=False))
+        self._ends.append(_end_row(ended))
+        if ended.status == StepStatus.WAITING:
+            data = {"node": ended.node, "reason": ended.reason}
+            self.event(run, "step.waiting", ended.step_id, data)
+            return
         self._count_end(run, ended)
 
     def note_end(self, run: LockedRun, ended: Ended) -> None:
         """A step whose end is written already is decided now."""
-        run.is_touched = True
+        run.touch()
         run.busy_steps -= 1
         self._account(run, ended)
         self._count_end(run, ended)
@@ -173,12 +183,6 @@ class Ledger:
             data["error"] = ended.error
         self.event(run, f"step.{ended.status}", ended.step_id, data)
 
-    def end_step_unlocked(self, ended: Ended) -> None:
-        """A step ended while another holds its run: written now, decided right after."""
-        self._ends.append(_end_row(ended, undecided=True))
-        for call in ended.calls:
-            self._calls[call["kind"]].append(call)
-
     def _account(self, run: LockedRun, ended: Ended) -> None:
         run.input_tokens += ended.input_tokens
         run.output_tokens += ended.output_tokens
@@ -186,7 +190,7 @@ class Ledger:
         if ended.cost is not None:
             run.cost = (run.cost or Decimal(0)) + ended.cost
         for call in ended.calls:
-            self._calls[call["kind"]].append(call)
+            self._calls[call["kind"]].append(call["row"])
             self.event(run, f"{call['kind']}.called", ended.step_id, call["event"])
 
     def make_ready(self, run: LockedRun, step: StepRow) -> None:
@@ -214,13 +218,22 @@ class Ledger:
 
     def begin_end(self, run: LockedRun, end_status: str, reason: str, error: Any = None) -> None:
         """The run will end as `end_status`: what is not running is cancelled now, what runs is told
-        to stop; a second reason does not replace the first."""
-        run.is_touched = True
+        to stop; a second reason does not replace the first. Needs the run's lock."""
+        if not self.is_locked:
+            raise NeedsLock
         if not run.end_status:
             run.end_status, run.reason, run.error = end_status, reason, error
-        self._flush_steps()
+        run.touch()
+        # What was decided before is written first, so that the cancelling sees it.
+        ready = [step for step in self._progress.values() if step.run_id == run.id]
+        for step in ready:
+            del self._progress[step.id]
+            if step.status == StepStatus.SKIPPED:
+                self.conn.execute(sql.SKIP_STEP, [step.id])
+        ending = {row["id"] for row in (*self._ends, *self._retries) if row["run"] == run.id}
         with self.conn.cursor() as cursor:
-            rows = cursor.execute(sql.CANCEL_OPEN_STEPS, [reason, run.id]).fetchall()
+            params = {"reason": reason, "run": run.id, "ending": list(ending)}
+            rows = cursor.execute(sql.CANCEL_OPEN_STEPS, params).fetchall()
         for step_id, node in rows:
             self.event(run, "step.cancelled", step_id, {"node": node, "reason": reason})
         run.open_steps -= len(rows)
@@ -235,8 +248,8 @@ class Ledger:
         """The run has its one outcome."""
         if run.is_terminal:
             return
-        run.status, run.reason, run.is_touched = status, reason, True
-        run.output = output
+        run.touch()
+        run.status, run.reason, run.output = status, reason, output
         run.error = error if error is not None else run.error
         data = {"status": status, "workflow": run.workflow_id, "reason": reason}
         if run.error:
@@ -245,8 +258,12 @@ class Ledger:
 
     # Writing
 
-    def flush(self) -> None:
-        """Write everything; the caller commits and then rings `groups()`."""
+    def write(self) -> set[UUID]:
+        """Write everything in one statement; the caller commits and then rings `groups()`.
+
+        Returns the runs that were written. One that changed since it was seen is not, with nothing
+        of it; one that this transaction holds always is.
+        """
         for step in self.became_ready:
             run = self.runs[step.run_id]
             if step.status == StepStatus.RUNNING:
@@ -256,24 +273,24 @@ class Ledger:
                 self.event(run, "step.ready", step.id, {"node": step.node})
         for run in self.runs.values():
             self._settle(run)
-        self._flush_steps()
-        touched = [r for r in self.runs.values() if r.is_touched]
+        touched = [r for r in self.runs.values() if r.was is not None]
+        if not touched:
+            return set()
+        params = {
+            "runs": _json([_run_row(r) for r in touched]),
+            "ends": _json(self._ends),
+            "retries": _json(self._retries),
+            "progress": _json([_progress_row(s) for s in self._progress.values()]),
+            "events": _json(self._events),
+            "tool": _json(self._calls["tool"]),
+            "model": _json(self._calls["model"]),
+        }
         with self.conn.cursor() as cursor:
-            if touched:
-                cursor.execute(sql.WRITE_RUNS, [_json([_run_row(r) for r in touched])])
-            if self._events:
-                cursor.execute(sql.WRITE_EVENTS, [_json(self._events)])
-            if self._calls["tool"]:
-                cursor.execute(sql.WRITE_TOOL_CALLS, [_json(self._rows("tool"))])
-            if self._calls["model"]:
-                cursor.execute(sql.WRITE_MODEL_CALLS, [_json(self._rows("model"))])
-
-    def _rows(self, kind: str) -> list[dict[str, Any]]:
-        return [call["row"] for call in self._calls[kind]]
+            return {row[0] for row in cursor.execute(sql.WRITE, params).fetchall()}
 
     def _settle(self, run: LockedRun) -> None:
         """Running and waiting follow from what is left to do."""
-        if run.is_terminal or not run.is_touched:
+        if run.is_terminal or run.was is None:
             return
         if run.status == RunStatus.RUNNING and run.open_steps > 0 and run.busy_steps == 0:
             run.status = RunStatus.WAITING
@@ -281,17 +298,6 @@ class Ledger:
         elif run.status == RunStatus.WAITING and run.busy_steps > 0:
             run.status = RunStatus.RUNNING
             self.event(run, "run.resumed", data={"status": run.status})
-
-    def _flush_steps(self) -> None:
-        with self.conn.cursor() as cursor:
-            if self._ends:
-                cursor.execute(sql.END_STEPS, [_json(self._ends)])
-            if self._retries:
-                cursor.execute(sql.RETRY_STEPS, [_json(self._retries)])
-            if self._progress:
-                rows = [_progress_row(s) for s in self._progress.values()]
-                cursor.execute(sql.PROGRESS_STEPS, [_json(rows)])
-        self._ends, self._retries, self._progress = [], [], {}
 
     def groups(self) -> list[str]:
         """The live groups to ring after commit."""
@@ -303,48 +309,57 @@ class Ledger:
         return list(found)
 
 
+class NeedsLock(Exception):
+    """What happened cannot be decided without the run's lock."""
+
+
+def write_undecided(conn: psycopg.Connection, ends: Sequence[Ended]) -> None:
+    """Ends of steps whose run is locked by another: written now, decided right after."""
+    calls = [call["row"] for ended in ends for call in ended.calls if call["kind"] == "tool"]
+    conn.execute(sql.END_UNDECIDED, [_json(calls), _json([_end_row(e) for e in ends])])
+
+
 def _json(rows: Sequence[dict[str, Any]]) -> str:
-    return dumps(rows).decode()
+    return dumps(rows).decode() if rows else "[]"
 
 
-def _end_row(ended: Ended, *, undecided: bool) -> dict[str, Any]:
+def _end_row(ended: Ended) -> dict[str, Any]:
     return {
-        "id": ended.step_id, "lease": ended.lease, "status": ended.status, "reason": ended.reason,
-        "input": ended.input, "output": ended.output, "error": ended.error,
-        "edges": list(ended.edges), "fatal": ended.is_fatal,
+        "run": ended.run_id, "id": ended.step_id, "lease": ended.lease, "status": ended.status,
+        "reason": ended.reason, "input": ended.input, "output": ended.output,
+        "error": ended.error, "edges": list(ended.edges), "fatal": ended.is_fatal,
         "it": ended.input_tokens, "ot": ended.output_tokens, "cost": ended.cost,
-        "un": ended.unpriced_calls, "undecided": undecided,
+        "un": ended.unpriced_calls,
     }
 
 
 def _retry_row(ended: Ended) -> dict[str, Any]:
     return {
-        "id": ended.step_id, "lease": ended.lease, "error": ended.error, "input": ended.input,
-        "ms": ended.retry_in_ms, "it": ended.input_tokens, "ot": ended.output_tokens,
-        "cost": ended.cost, "un": ended.unpriced_calls,
+        "run": ended.run_id, "id": ended.step_id, "lease": ended.lease, "error": ended.error,
+        "input": ended.input, "ms": ended.retry_in_ms, "it": ended.input_tokens,
+        "ot": ended.output_tokens, "cost": ended.cost, "un": ended.unpriced_calls,
     }
 
 
 def _progress_row(step: StepRow) -> dict[str, Any]:
     return {
-        "id": step.id, "status": step.status, "left": step.deps_left, "taken": step.deps_taken,
-        "lease": step.lease, "worker": step.worker_id, "attempt": step.attempt,
+        "run": step.run_id, "id": step.id, "status": step.status, "left": step.deps_left,
+        "taken": step.deps_taken, "lease": step.lease, "worker": step.worker_id,
+        "attempt": step.attempt,
     }
 
 
 def _run_row(run: LockedRun) -> dict[str, Any]:
     return {
-        "id": run.id, "status": run.status, "end": run.end_status, "reason": run.reason,
-        "seq": run.last_seq, "open": run.open_steps, "busy": run.busy_steps,
-        "output": run.output, "error": run.error, "it": run.input_tokens, "ot": run.output_tokens,
-        "cost": run.cost, "un": run.unpriced_calls, "ended": run.is_terminal,
+        "id": run.id, "was": run.was, "status": run.status, "end": run.end_status,
+        "reason": run.reason, "seq": run.last_seq, "open": run.open_steps,
+        "busy": run.busy_steps, "output": run.output, "error": run.error,
+        "it": run.input_tokens, "ot": run.output_tokens, "cost": run.cost,
+        "un": run.unpriced_calls, "ended": run.is_terminal,
     }
 
 
-def read_rows(conn: psycopg.Connection, statement: str, params: Sequence[Any]) -> list[dict]:
+def read_rows(conn: psycopg.Connection, statement: str, params: Any) -> list[dict[str, Any]]:
     """Rows as dicts."""
     with conn.cursor(row_factory=dict_row) as cursor:
         return cursor.execute(statement, params).fetchall()
-
-
-Loader = Callable[[UUID, str, Sequence[str]], list[StepRow]]

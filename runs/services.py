@@ -123,7 +123,7 @@ def _change(run_id: UUID, verb: Callable[[Ledger, LockedRun], set[str] | None]) 
             raise DomainError("The run is gone.", code="not_found", status=404)
         queues = verb(ledger, locked[0]) or set()
         settle_run(conn, Facts(), ledger, run_id)
-        ledger.flush()
+        ledger.write()
         _tell(ledger.groups(), dict.fromkeys(queues, 1))
 
 

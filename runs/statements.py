@@ -16,65 +16,105 @@ WHERE s.status = 'running' FOR NO KEY UPDATE OF s
 _STEP_COLUMNS = """s.id, s.run_id, s.path, s.node, s.status, s.deps_left, s.deps_taken, s.queue,
   s.pool, s.kind, s.attempt"""
 
+# All steps of runs that begin on this worker, so that nothing has to be asked for later.
+WHOLE_RUNS = f"SELECT {_STEP_COLUMNS} FROM step s WHERE s.run_id = ANY(%s)"  # noqa: S608
+
 FRONTIER = f"""
 SELECT {_STEP_COLUMNS} FROM step s
 JOIN unnest(%s::uuid[], %s::text[], %s::text[]) AS f(run_id, path, node)
   ON s.run_id = f.run_id AND s.path = f.path AND s.node = f.node
 """
 
-END_STEPS = """
-UPDATE step s SET status = c.status, reason = c.reason, input = c.input, output = c.output,
-  error = c.error, edges = c.edges, undecided = c.undecided, lease = NULL, wake_at = NULL,
-  state = CASE WHEN c.undecided AND c.fatal THEN '{"fatal": true}'::jsonb ELSE s.state END,
-  input_tokens = s.input_tokens + c.it, output_tokens = s.output_tokens + c.ot,
-  cost = CASE WHEN c.cost IS NULL THEN s.cost ELSE coalesce(s.cost, 0) + c.cost END,
-  unpriced_calls = s.unpriced_calls + c.un,
-  ended_at = CASE WHEN c.status <> 'waiting' THEN clock_timestamp() END
-FROM jsonb_to_recordset(%s::jsonb) AS c(id uuid, lease uuid, status text, reason text, input jsonb,
-  output jsonb, error jsonb, edges jsonb, fatal boolean, it bigint, ot bigint, cost numeric,
-  un int, undecided boolean)
-WHERE s.id = c.id AND s.lease = c.lease AND s.status = 'running'
-"""
-
-RETRY_STEPS = """
-WITH c AS (
-  SELECT * FROM jsonb_to_recordset(%s::jsonb) AS c(id uuid, lease uuid, error jsonb, input jsonb,
-    ms bigint, it bigint, ot bigint, cost numeric, un int)),
-kept AS (
-  INSERT INTO attempt (step_id, n, status, started_at, ended_at, error, worker_id)
-  SELECT s.id, s.attempt, 'failed', s.leased_at, clock_timestamp(), c.error, s.worker_id
-  FROM step s JOIN c ON s.id = c.id AND s.lease = c.lease
-  ON CONFLICT DO NOTHING)
-UPDATE step s SET status = 'waiting', reason = 'backoff', lease = NULL, input = c.input,
-  error = c.error, wake_at = clock_timestamp() + c.ms * interval '1 ms',
-  input_tokens = s.input_tokens + c.it, output_tokens = s.output_tokens + c.ot,
-  cost = CASE WHEN c.cost IS NULL THEN s.cost ELSE coalesce(s.cost, 0) + c.cost END,
-  unpriced_calls = s.unpriced_calls + c.un
-FROM c WHERE s.id = c.id AND s.lease = c.lease AND s.status = 'running'
-"""
-
-PROGRESS_STEPS = """
-UPDATE step s SET status = c.status, deps_left = c.left, deps_taken = c.taken, lease = c.lease,
-  worker_id = c.worker, attempt = c.attempt, wake_at = NULL,
-  reason = CASE WHEN c.status = 'ready' THEN s.reason ELSE '' END,
-  ready_at = CASE WHEN c.status IN ('ready', 'running') THEN clock_timestamp() ELSE s.ready_at END,
-  started_at = CASE WHEN c.status = 'running' THEN coalesce(s.started_at, clock_timestamp())
-    ELSE s.started_at END,
-  leased_at = CASE WHEN c.status = 'running' THEN clock_timestamp() ELSE s.leased_at END,
-  ended_at = CASE WHEN c.status = 'skipped' THEN clock_timestamp() ELSE s.ended_at END
-FROM jsonb_to_recordset(%s::jsonb) AS c(id uuid, status text, "left" int, taken int, lease uuid,
-  worker uuid, attempt int)
-WHERE s.id = c.id
-"""
-
+# `ending` are steps whose own end is part of the same decision.
 CANCEL_OPEN_STEPS = """
-UPDATE step SET status = 'cancelled', reason = %s, ended_at = clock_timestamp(), wake_at = NULL,
-  undecided = false
-WHERE run_id = %s AND status IN ('pending', 'ready', 'waiting', 'parked')
+UPDATE step SET status = 'cancelled', reason = %(reason)s, ended_at = clock_timestamp(),
+  wake_at = NULL, undecided = false
+WHERE run_id = %(run)s AND status IN ('pending', 'ready', 'waiting', 'parked')
+  AND NOT id = ANY(%(ending)s::uuid[])
 RETURNING id, node
 """
 
-WRITE_RUNS = """
+SKIP_STEP = "UPDATE step SET status = 'skipped', ended_at = clock_timestamp() WHERE id = %s"
+
+# Everything a decision writes, in one statement. Each run is guarded by the `last_seq` it was seen
+# with: every change of a run or of its steps raises it, so an unchanged one means an unchanged run.
+# Runs that changed meanwhile, or are locked, are left alone with all their rows; the answer names
+# those that were written.
+WRITE = """
+WITH c AS MATERIALIZED (
+  SELECT * FROM jsonb_to_recordset(%(runs)s::jsonb) AS c(id uuid, was bigint, status text,
+    "end" text, reason text, seq bigint, open int, busy int, output jsonb, error jsonb, it bigint,
+    ot bigint, cost numeric, un int, ended boolean)),
+g AS MATERIALIZED (
+  SELECT r.id FROM run r JOIN c ON c.id = r.id WHERE r.last_seq = c.was
+  FOR NO KEY UPDATE OF r SKIP LOCKED),
+ended AS (
+  UPDATE step s SET status = e.status, reason = e.reason, input = e.input, output = e.output,
+    error = e.error, edges = e.edges, lease = NULL, wake_at = NULL,
+    input_tokens = s.input_tokens + e.it, output_tokens = s.output_tokens + e.ot,
+    cost = CASE WHEN e.cost IS NULL THEN s.cost ELSE coalesce(s.cost, 0) + e.cost END,
+    unpriced_calls = s.unpriced_calls + e.un,
+    ended_at = CASE WHEN e.status <> 'waiting' THEN clock_timestamp() END
+  FROM jsonb_to_recordset(%(ends)s::jsonb) AS e(run uuid, id uuid, lease uuid, status text,
+    reason text, input jsonb, output jsonb, error jsonb, edges jsonb, it bigint, ot bigint,
+    cost numeric, un int) JOIN g ON g.id = e.run
+  WHERE s.id = e.id AND s.lease = e.lease AND s.status = 'running'),
+failed AS MATERIALIZED (
+  SELECT f.* FROM jsonb_to_recordset(%(retries)s::jsonb) AS f(run uuid, id uuid, lease uuid,
+    error jsonb, input jsonb, ms bigint, it bigint, ot bigint, cost numeric, un int)
+  JOIN g ON g.id = f.run),
+attempts AS (
+  INSERT INTO attempt (step_id, n, status, started_at, ended_at, error, worker_id)
+  SELECT s.id, s.attempt, 'failed', s.leased_at, clock_timestamp(), f.error, s.worker_id
+  FROM failed f JOIN step s ON s.id = f.id AND s.lease = f.lease
+  ON CONFLICT DO NOTHING),
+retried AS (
+  UPDATE step s SET status = 'waiting', reason = 'backoff', lease = NULL, input = f.input,
+    error = f.error, wake_at = clock_timestamp() + f.ms * interval '1 ms',
+    input_tokens = s.input_tokens + f.it, output_tokens = s.output_tokens + f.ot,
+    cost = CASE WHEN f.cost IS NULL THEN s.cost ELSE coalesce(s.cost, 0) + f.cost END,
+    unpriced_calls = s.unpriced_calls + f.un
+  FROM failed f WHERE s.id = f.id AND s.lease = f.lease AND s.status = 'running'),
+progressed AS (
+  UPDATE step s SET status = p.status, deps_left = p."left", deps_taken = p.taken,
+    lease = p.lease, worker_id = p.worker, attempt = p.attempt,
+    ready_at = CASE WHEN p.status IN ('ready', 'running') THEN clock_timestamp()
+      ELSE s.ready_at END,
+    started_at = CASE WHEN p.status = 'running' THEN coalesce(s.started_at, clock_timestamp())
+      ELSE s.started_at END,
+    leased_at = CASE WHEN p.status = 'running' THEN clock_timestamp() ELSE s.leased_at END,
+    ended_at = CASE WHEN p.status = 'skipped' THEN clock_timestamp() ELSE s.ended_at END
+  FROM jsonb_to_recordset(%(progress)s::jsonb) AS p(run uuid, id uuid, status text, "left" int,
+    taken int, lease uuid, worker uuid, attempt int) JOIN g ON g.id = p.run
+  WHERE s.id = p.id),
+events AS (
+  INSERT INTO event (subject_id, seq, project_id, at, type, step_id, data, activity_seq)
+  SELECT e.s, e.n, e.p, clock_timestamp(), e.t, e.st, e.d,
+    CASE WHEN e.a THEN next_activity_seq() END
+  FROM jsonb_to_recordset(%(events)s::jsonb) AS e(s uuid, n bigint, p uuid, t text, st uuid,
+    d jsonb, a boolean) JOIN g ON g.id = e.s),
+tool_calls AS (
+  INSERT INTO tool_call (id, project_id, tool_id, tool_version_id, run_id, step_id, agent_id,
+    workflow_id, state, error_code, latency_ms, args_sha256, idempotency_key, cost, started_at)
+  SELECT t.id, t.project, t.tool, t.version, t.run, t.step, t.agent, t.workflow, t.state, t.error,
+    t.ms, t.args, t.key, t.cost, clock_timestamp() - coalesce(t.ms, 0) * interval '1 ms'
+  FROM jsonb_to_recordset(%(tool)s::jsonb) AS t(id uuid, project uuid, tool uuid, version uuid,
+    run uuid, step uuid, agent uuid, workflow uuid, state text, error text, ms double precision,
+    args text, key text, cost numeric) JOIN g ON g.id = t.run),
+model_calls AS (
+  INSERT INTO model_call (id, project_id, agent_id, agent_version_id, run_id, step_id,
+    workflow_id, environment_id, turn, provider, model, response_model, state, error_code,
+    finish_reason, input_tokens, output_tokens, cache_read_tokens, cache_write_tokens,
+    reasoning_tokens, latency_ms, first_token_ms, cost, currency, price_status, started_at)
+  SELECT m.id, m.project, m.agent, m.version, m.run, m.step, m.workflow, m.environment, m.turn,
+    m.provider, m.model, m.response_model, m.state, m.error, m.finish, m.it, m.ot, m.cr, m.cw,
+    m.rt, m.ms, m.first_ms, m.cost, m.currency, m.price_status,
+    clock_timestamp() - coalesce(m.ms, 0) * interval '1 ms'
+  FROM jsonb_to_recordset(%(model)s::jsonb) AS m(id uuid, project uuid, agent uuid, version uuid,
+    run uuid, step uuid, workflow uuid, environment uuid, turn int, provider text, model text,
+    response_model text, state text, error text, finish text, it bigint, ot bigint, cr bigint,
+    cw bigint, rt bigint, ms double precision, first_ms double precision, cost numeric,
+    currency text, price_status text) JOIN g ON g.id = m.run)
 UPDATE run r SET status = c.status, end_status = c."end", reason = c.reason, last_seq = c.seq,
   open_steps = c.open, busy_steps = c.busy, output = coalesce(c.output, r.output),
   error = coalesce(c.error, r.error), updated_at = clock_timestamp(),
@@ -82,46 +122,30 @@ UPDATE run r SET status = c.status, end_status = c."end", reason = c.reason, las
   cost = CASE WHEN c.cost IS NULL THEN r.cost ELSE coalesce(r.cost, 0) + c.cost END,
   unpriced_calls = r.unpriced_calls + c.un,
   ended_at = CASE WHEN c.ended THEN coalesce(r.ended_at, clock_timestamp()) ELSE r.ended_at END
-FROM jsonb_to_recordset(%s::jsonb) AS c(id uuid, status text, "end" text, reason text, seq bigint,
-  open int, busy int, output jsonb, error jsonb, it bigint, ot bigint, cost numeric, un int,
-  ended boolean)
-WHERE r.id = c.id
+FROM c JOIN g ON g.id = c.id WHERE r.id = c.id
+RETURNING r.id
 """
 
-WRITE_EVENTS = """
-INSERT INTO event (subject_id, seq, project_id, at, type, step_id, data, activity_seq)
-SELECT c.s, c.n, c.p, clock_timestamp(), c.t, c.st, c.d,
-  CASE WHEN c.a THEN next_activity_seq() END
-FROM jsonb_to_recordset(%s::jsonb) AS c(s uuid, n bigint, p uuid, t text, st uuid, d jsonb,
-  a boolean)
-"""
-
-WRITE_TOOL_CALLS = """
-INSERT INTO tool_call (id, project_id, tool_id, tool_version_id, run_id, step_id, agent_id,
-  workflow_id, state, error_code, latency_ms, args_sha256, idempotency_key, cost, started_at)
-SELECT c.id, c.project, c.tool, c.version, c.run, c.step, c.agent, c.workflow, c.state, c.error,
-  c.ms, c.args, c.key, c.cost, clock_timestamp() - coalesce(c.ms, 0) * interval '1 ms'
-FROM jsonb_to_recordset(%s::jsonb) AS c(id uuid, project uuid, tool uuid, version uuid, run uuid,
-  step uuid, agent uuid, workflow uuid, state text, error text, ms double precision, args text,
-  key text, cost numeric)
-ON CONFLICT DO NOTHING
-"""
-
-WRITE_MODEL_CALLS = """
-INSERT INTO model_call (id, project_id, agent_id, agent_version_id, run_id, step_id, workflow_id,
-  environment_id, turn, provider, model, response_model, state, error_code, finish_reason,
-  input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, reasoning_tokens,
-  latency_ms, first_token_ms, cost, currency, price_status, started_at)
-SELECT c.id, c.project, c.agent, c.version, c.run, c.step, c.workflow, c.environment, c.turn,
-  c.provider, c.model, c.response_model, c.state, c.error, c.finish, c.it, c.ot, c.cr, c.cw, c.rt,
-  c.ms, c.first_ms, c.cost, c.currency, c.price_status,
-  clock_timestamp() - coalesce(c.ms, 0) * interval '1 ms'
-FROM jsonb_to_recordset(%s::jsonb) AS c(id uuid, project uuid, agent uuid, version uuid, run uuid,
-  step uuid, workflow uuid, environment uuid, turn int, provider text, model text,
-  response_model text, state text, error text, finish text, it bigint, ot bigint, cr bigint,
-  cw bigint, rt bigint, ms double precision, first_ms double precision, cost numeric,
-  currency text, price_status text)
-ON CONFLICT DO NOTHING
+# Ends of steps whose run is locked by another: kept until the run can be decided.
+END_UNDECIDED = """
+WITH calls AS (
+  INSERT INTO tool_call (id, project_id, tool_id, tool_version_id, run_id, step_id, agent_id,
+    workflow_id, state, error_code, latency_ms, args_sha256, idempotency_key, cost, started_at)
+  SELECT t.id, t.project, t.tool, t.version, t.run, t.step, t.agent, t.workflow, t.state, t.error,
+    t.ms, t.args, t.key, t.cost, clock_timestamp() - coalesce(t.ms, 0) * interval '1 ms'
+  FROM jsonb_to_recordset(%s::jsonb) AS t(id uuid, project uuid, tool uuid, version uuid,
+    run uuid, step uuid, agent uuid, workflow uuid, state text, error text, ms double precision,
+    args text, key text, cost numeric))
+UPDATE step s SET status = e.status, reason = e.reason, input = e.input, output = e.output,
+  error = e.error, edges = e.edges, undecided = true, lease = NULL, wake_at = NULL,
+  state = CASE WHEN e.fatal THEN '{"fatal": true}'::jsonb ELSE s.state END,
+  input_tokens = s.input_tokens + e.it, output_tokens = s.output_tokens + e.ot,
+  cost = CASE WHEN e.cost IS NULL THEN s.cost ELSE coalesce(s.cost, 0) + e.cost END,
+  unpriced_calls = s.unpriced_calls + e.un, ended_at = clock_timestamp()
+FROM jsonb_to_recordset(%s::jsonb) AS e(id uuid, lease uuid, status text, reason text,
+  input jsonb, output jsonb, error jsonb, edges jsonb, fatal boolean, it bigint, ot bigint,
+  cost numeric, un int)
+WHERE s.id = e.id AND s.lease = e.lease AND s.status = 'running'
 """
 
 # Everything a run start writes, in one statement and so in one commit.
@@ -204,7 +228,9 @@ WITH picked AS MATERIALIZED (
 ), started AS (
   UPDATE run r SET status = 'running', last_seq = r.last_seq + c.added,
     started_at = coalesce(r.started_at, clock_timestamp()), updated_at = clock_timestamp()
-  FROM counted c WHERE r.id = c.run_id RETURNING r.id
+  FROM counted c WHERE r.id = c.run_id
+  RETURNING r.id, r.project_id, r.workflow_id, r.workflow_version_id AS version_id, r.status,
+    r.end_status, r.reason, r.last_seq, r.open_steps, r.busy_steps, r.priority
 ), run_events AS (
   INSERT INTO event (subject_id, seq, project_id, at, type, data, activity_seq)
   SELECT DISTINCT ON (run_id) run_id, last_seq + 1, project_id, clock_timestamp(),
@@ -217,8 +243,9 @@ WITH picked AS MATERIALIZED (
     jsonb_build_object('node', node, 'attempt', attempt + 1)
   FROM numbered
 )
-SELECT t.*, n.project_id, (n.run_status <> 'running') AS is_new
-FROM taken t JOIN numbered n ON n.id = t.id
+SELECT t.*, (n.run_status = 'queued') AS is_new, r.project_id, r.workflow_id, r.version_id,
+  r.status, r.end_status, r.reason, r.last_seq, r.open_steps, r.busy_steps, r.priority
+FROM taken t JOIN numbered n ON n.id = t.id JOIN started r ON r.id = t.run_id
 """
 
 RUN_FACTS = """
@@ -324,15 +351,20 @@ WHERE s.id = c.id AND s.lease = c.lease AND s.status = 'running'
 
 # A lease whose claim's answer got lost: the step goes back to the queue.
 GIVE_BACK = """
-UPDATE step SET status = 'ready', reason = 'lease_lost', lease = NULL, worker_id = NULL,
-  attempt = attempt - 1, ready_at = clock_timestamp()
-WHERE id = %s AND lease = %s AND status = 'running'
-"""
-
-RELEASE_LEASES = """
-UPDATE step SET status = 'ready', reason = 'released', lease = NULL, worker_id = NULL,
-  attempt = attempt - 1, ready_at = clock_timestamp()
-WHERE worker_id = %s AND status = 'running'
+WITH given AS (
+  UPDATE step SET status = 'ready', reason = %(reason)s, lease = NULL, worker_id = NULL,
+    attempt = attempt - 1, ready_at = clock_timestamp()
+  WHERE worker_id = %(worker)s AND status = 'running'
+    AND (%(steps)s::uuid[] IS NULL OR id = ANY(%(steps)s::uuid[]))
+  RETURNING id, run_id, node),
+counted AS (
+  UPDATE run r SET last_seq = r.last_seq + n.many
+  FROM (SELECT run_id, count(*) AS many FROM given GROUP BY run_id) n WHERE r.id = n.run_id
+  RETURNING r.id, r.project_id, r.last_seq - n.many AS base)
+INSERT INTO event (subject_id, seq, project_id, at, type, step_id, data)
+SELECT c.id, c.base + row_number() OVER (PARTITION BY c.id ORDER BY g.id), c.project_id,
+  clock_timestamp(), 'step.ready', g.id, jsonb_build_object('node', g.node, 'reason', %(reason)s)
+FROM given g JOIN counted c ON c.id = g.run_id
 """
 
 # The sweep.

@@ -74,12 +74,6 @@ class Store:
         with self.pool.connection() as conn:
             return read_rows(conn, sql.CHECKPOINTS, [step.id])
 
-    def decide(
-        self, conn: psycopg.Connection, facts: Facts, run_id: UUID
-    ) -> tuple[list[str], set[str]]:
-        """Decide a run's undecided ends."""
-        return decide(conn, facts, run_id)
-
 
 def decide(
     conn: psycopg.Connection, facts: Facts, run_id: UUID
@@ -106,5 +100,5 @@ def decide(
             ledger.note_end(run, ended)
             follow(ledger, run, graph, ended, frontier)
         settle(ledger, run, graph, lambda run, graph: render_output(conn, facts, run, graph))
-        ledger.flush()
+        ledger.write()
     return ledger.groups(), {step.queue for step in ledger.became_ready}

@@ -71,7 +71,7 @@ class Sweeper:
                 for row in woken:
                     run.busy_steps += 1
                     ledger.event(run, "step.ready", row["id"], {"node": row["node"]})
-                ledger.flush()
+                ledger.write()
             self._announce_all(ledger.groups(), {row["queue"] for row in woken})
 
     def bury_silent_workers(self) -> None:
@@ -91,7 +91,7 @@ class Sweeper:
                 steps = read_rows(self.conn, sql.ORPHANED_STEPS, [run_id])
                 queues = self._crash(ledger, run, steps)
                 self._settle(ledger, run)
-                ledger.flush()
+                ledger.write()
             self._announce_all(ledger.groups(), queues)
 
     def _crash(self, ledger: Ledger, run: LockedRun, steps: list[dict[str, Any]]) -> set[str]:
@@ -134,7 +134,7 @@ class Sweeper:
                 error = {"code": "deadline", "message": "The run passed its deadline."}
                 ledger.begin_end(run, RunStatus.TIMED_OUT, "deadline", error)
                 self._settle(ledger, run)
-                ledger.flush()
+                ledger.write()
             self._announce_all(ledger.groups(), set())
 
     def force_cancels(self) -> None:
@@ -154,7 +154,7 @@ class Sweeper:
                 if step["has_effect"]:
                     self.conn.execute(sql.MARK_UNKNOWN, [[step["id"]]])
                 self._settle(ledger, run)
-                ledger.flush()
+                ledger.write()
             self._announce_all(ledger.groups(), set())
 
     def mend_idle_runs(self) -> None:
@@ -169,9 +169,9 @@ class Sweeper:
                     continue
                 counts = read_rows(self.conn, sql.COUNT_STEPS, [run_id])[0]
                 run.open_steps, run.busy_steps = counts["open"], counts["busy"]
-                run.is_touched = True
+                run.touch()
                 self._settle(ledger, run)
-                ledger.flush()
+                ledger.write()
             self._announce_all(ledger.groups(), set())
 
     def _settle(self, ledger: Ledger, run: LockedRun) -> None:

@@ -16,13 +16,13 @@ def private_queue(worker_id: UUID) -> str:
     return f"worker.{worker_id}"
 
 
-@dramatiq.actor(queue_name="shared", max_retries=0)
+@dramatiq.actor(queue_name="shared")
 def wake() -> None:
     """There may be ready steps in the queue."""
     current.engine().wake()
 
 
-@dramatiq.actor(queue_name="shared", max_retries=0)
+@dramatiq.actor(queue_name="shared")
 def look() -> None:
     """A run was cancelled: compare the leases now."""
     current.heart().beat_now()

@@ -5,9 +5,8 @@ A module has `work(step)` for the thread pool, `work_async(step)` for the event 
 """
 
 from functools import cache
+from importlib import import_module
 from types import ModuleType
-
-from django.utils.module_loading import import_string
 
 KINDS = {
     "tool": "runs.steps.tool",
@@ -20,4 +19,4 @@ KINDS = {
 @cache
 def kind_module(kind: str) -> ModuleType:
     """The module of a kind, loaded when first used."""
-    return import_string(KINDS[kind])
+    return import_module(KINDS[kind])

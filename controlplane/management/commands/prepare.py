@@ -1,7 +1,5 @@
-"""`manage.py prepare`: makes database and static files fit this code; run before a start."""
+"""`manage.py prepare`: brings the database to this code; run before a start."""
 
-import fcntl
-from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -56,28 +54,14 @@ def migrate(verbosity: int) -> None:
             cursor.execute("SELECT pg_advisory_unlock(%s)", [MIGRATION_LOCK])
 
 
-def collect_static(digest: str) -> None:
-    """Collect and compress static files unless those of this digest are there."""
-    root = Path(settings.STATIC_ROOT)
-    root.mkdir(parents=True, exist_ok=True)
-    stamp = root / ".digest"
-    with (root / ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if digest and stamp.exists() and stamp.read_text() == digest:
-            return
-        call_command("collectstatic", interactive=False, verbosity=0)
-        stamp.write_text(digest)
-
-
 class Command(BaseCommand):
-    """Migrate, collect static files when they changed, seed the demo once."""
+    """Check the servers, migrate, seed the demo once."""
 
     help = __doc__
     requires_system_checks = []
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """`--static` names the state of the static files, `--demo` asks for the demo project."""
-        parser.add_argument("--static", default="")
+        """`--demo` asks for the demo project."""
         parser.add_argument("--demo", action="store_true")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -89,6 +73,5 @@ class Command(BaseCommand):
         except (DatabaseError, OperationalError) as error:
             reason = str(error).strip().splitlines()[0]
             raise CommandError(f"The database could not be brought up to date: {reason}") from error
-        collect_static(options["static"])
         if options["demo"] and "seed_demo" in get_commands():
             call_command("seed_demo")

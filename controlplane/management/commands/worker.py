@@ -8,6 +8,7 @@ import threading
 from typing import Any
 
 import dramatiq
+import psycopg
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandParser
 
@@ -62,6 +63,7 @@ class Command(BaseCommand):
         doorbells.stop(timeout=1_000)
         engine.stop()
         heart.stop()
-        released = dispatch.release_leases(conninfo(), instance_id)
+        with psycopg.connect(conninfo(), autocommit=True) as conn:
+            released = dispatch.give_back(conn, instance_id, "released")
         instances.stop(instance_id)
         logger.info("worker stopped: drained %s, released %d leases", drained, released)
