@@ -1,5 +1,6 @@
 """Starts Django commands: by forking the template process, or, where that cannot be, singly."""
 
+import contextlib
 import json
 import signal
 import socket
@@ -25,6 +26,7 @@ class Forks:
         self.channel: socket.socket | None = None
         self.pid: int | None = None
         self.is_ready = not self.can_fork
+        self.may_complete = False
 
     def start_template(self) -> int:
         """Start the template process; `poll` tells when it has loaded."""
@@ -42,6 +44,7 @@ class Forks:
                     pass_fds=(theirs.fileno(), self.listener.fileno()),
                 )
             )
+        self._complete()
         return self.pid
 
     def lost(self) -> None:
@@ -51,9 +54,15 @@ class Forks:
             self.channel.close()
             self.channel = None
 
-    def reload(self) -> None:
-        """End the template; the supervisor starts the next one, which loads everything anew."""
-        self.lost()
+    def complete(self) -> None:
+        """The static files are there: this template, and every later one, may load everything."""
+        self.may_complete = True
+        self._complete()
+
+    def _complete(self) -> None:
+        if self.may_complete and self.channel is not None:
+            with contextlib.suppress(OSError):  # it has just ended; the next one is told as well
+                self.channel.send(b'{"complete": true}')
 
     def poll(self) -> bool:
         """Whether commands can be started now."""

@@ -9,7 +9,6 @@ from pathlib import Path
 from controlplane.supervisor.config import StartError
 from controlplane.supervisor.spawn import OURSELVES, Identity
 
-USER_NAMESPACE = ("unshare", "--user", "--map-user=1000", "--map-group=1000")
 OWN_PLACE = Path("/var/lib/spark-ops")
 
 
@@ -20,24 +19,41 @@ def _works(*command: str) -> bool:
         return False
 
 
-def choose() -> Identity:
-    """Who PostgreSQL shall be: ourselves, or for root a user namespace, else an unprivileged user.
+def _unprivileged() -> pwd.struct_passwd | None:
+    """A user of the system that may do nothing; PostgreSQL insists on one with a name."""
+    others = {user.pw_name: user for user in pwd.getpwall() if user.pw_uid != 0}
+    named = [others[name] for name in ("nobody", "postgres") if name in others]
+    return next(iter([*named, *others.values()]), None)
 
-    In the user namespace root's files stay root's: nothing is created and no permission changes.
+
+def _has_name(uid: int) -> bool:
+    try:
+        pwd.getpwuid(uid)
+    except KeyError:
+        return False
+    return True
+
+
+def choose() -> Identity:
+    """Who PostgreSQL shall be: ourselves, if that will do; it refuses root and nameless users.
+
+    For those a user namespace in which we look like somebody else: files stay ours, nothing is
+    created and no permission changes. Where that is forbidden, root becomes the other user.
     """
-    if os.geteuid() != 0:
+    uid = os.geteuid()
+    if uid != 0 and _has_name(uid):
         return OURSELVES
-    if shutil.which("unshare") and _works(*USER_NAMESPACE, "true"):
-        return Identity(prefix=USER_NAMESPACE)
-    for name in ("postgres", "nobody"):
-        try:
-            user = pwd.getpwnam(name)
-        except KeyError:
-            continue
-        return Identity(uid=user.pw_uid, gid=user.pw_gid)
+    other = _unprivileged()
+    if other and shutil.which("unshare"):
+        seen_as = (f"--map-user={other.pw_uid}", f"--map-group={other.pw_gid}")
+        prefix = ("unshare", "--user", *seen_as)
+        if _works(*prefix, "true"):
+            return Identity(prefix=prefix)
+    if other and uid == 0:
+        return Identity(uid=other.pw_uid, gid=other.pw_gid)
     raise StartError(
-        "PostgreSQL does not run as root, and neither user namespaces nor an unprivileged user "
-        "are to be had here: start as an ordinary user, or set DATABASE_URL."
+        f"PostgreSQL does not run as {'root' if uid == 0 else f'user {uid}, who has no name'}, and "
+        "user namespaces are forbidden here: start as an ordinary user, or set DATABASE_URL."
     )
 
 

@@ -6,7 +6,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from controlplane.supervisor import health, logs, stamps
 from controlplane.supervisor.children import Child, Server, ending
@@ -30,6 +30,7 @@ APPLICATION_STOPS_WITHIN_SECONDS = 9
 SERVERS_STOP_WITHIN_SECONDS = 4
 READY_WITHIN_SECONDS = 60
 SERVER_ANSWERS_WITHIN_SECONDS = 60
+PREPARED_WITHIN_SECONDS = 600
 FAILURES_BEFORE_READY = 3
 TRIM_EVERY_SECONDS = 60
 
@@ -101,6 +102,7 @@ class Supervisor:
                 self._until_answers(name, server)
         self._until_loaded()
         self._prepare()
+        self.forks.complete()
         self._fork("web", ["serve", "--fd", str(self.place.listener.fileno())])
         for number in range(1, self.config.workers + 1):
             self._fork(f"worker-{number}", ["worker"], died=self._worker_died)
@@ -150,20 +152,32 @@ class Supervisor:
         if not config.database_url and stamps.is_prepared(config.data_dir, wanted):
             return
         say("Preparing the database and the static files")
-        log = config.logs / "prepare.log"
-        before = logs.size(log)
-        command = ["prepare", "--static", wanted["static"], *(["--demo"] if config.demo else [])]
-        extra = {"SPARKOPS_DEMO_EMAIL": DEMO_EMAIL}
-        extra["SPARKOPS_DEMO_PASSWORD"] = self.place.secrets.demo_password
-        pid = self.forks.start("prepare", command, extra)
-        statuses = self.loop.statuses
-        self._until(lambda: pid in statuses, 600, f"Preparing takes too long; see {log}.")
-        if statuses[pid]:
-            reason = logs.last_words(log, before) or f"prepare {ending(statuses[pid])}."
-            raise StartError(reason)
+        demo = {
+            "SPARKOPS_DEMO_EMAIL": DEMO_EMAIL,
+            "SPARKOPS_DEMO_PASSWORD": self.place.secrets.demo_password,
+        }
+        collected = self._once("collect", ["collect", wanted["static"]])
+        prepared = self._once("prepare", ["prepare", *(["--demo"] if config.demo else [])], demo)
+        prepared()
+        collected()
         stamps.remember(config.data_dir, wanted)
-        self.forks.reload()  # it listed the static files before there were any
-        self._until_loaded()
+
+    def _once(
+        self, name: str, command: list[str], extra: Mapping[str, str] | None = None
+    ) -> Callable[[], None]:
+        """Start a command that does one thing; the answer waits for it and fails with its words."""
+        log = self.config.logs / f"{name}.log"
+        before, statuses = logs.size(log), self.loop.statuses
+        pid = self.forks.start(name, command, extra)
+
+        def finish() -> None:
+            sentence = f"{name} takes too long; see {log}."
+            self._until(lambda: pid in statuses, PREPARED_WITHIN_SECONDS, sentence)
+            if statuses[pid]:
+                words = logs.last_words(log, before)
+                raise StartError(words or f"{name} {ending(statuses[pid])}; see {log}.")
+
+        return finish
 
     def _fork(
         self, name: str, command: list[str], died: Callable[[Child, int], None] | None = None

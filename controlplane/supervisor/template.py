@@ -21,18 +21,26 @@ from django.core.management import execute_from_command_line, get_commands, load
 
 from controlplane.supervisor.spawn import die_with_parent, name_process
 
-COMMANDS = ("serve", "worker", "tick", "prepare", "instance_lost")
+COMMANDS = ("serve", "worker", "tick", "prepare", "collect", "instance_lost")
 
 
 def load() -> None:
     """Import what the processes have in common."""
     django.setup()
     importlib.import_module(settings.ROOT_URLCONF)
-    importlib.import_module(settings.ASGI_APPLICATION.rpartition(".")[0])
     known = get_commands()
     for name in COMMANDS:
         if isinstance(known.get(name), str):
             load_command_class(known[name], name)
+
+
+def complete() -> None:
+    """Load the ASGI application too: its middleware lists the static files, so they must be there.
+
+    Then everything loaded so far is put out of the garbage collector's sight, which would
+    otherwise touch, and so copy, the shared memory of every fork.
+    """
+    importlib.import_module(settings.ASGI_APPLICATION.rpartition(".")[0])
     if threading.active_count() > 1:
         sys.stderr.write("A thread was started while loading; the forks will miss it.\n")
     gc.collect()
@@ -84,15 +92,18 @@ def become(request: dict[str, Any], supervisor: int) -> None:
 
 
 def main() -> None:
-    """Load, say so, then fork on request until the supervisor closes the socket."""
+    """Load, say so, then complete and fork on request until the supervisor closes the socket."""
     supervisor = os.getppid()
     channel = socket.socket(fileno=int(sys.argv[1]))
     load()
     channel.send(b'{"ready": true}')
     while message := channel.recv(65536):
-        if fork_off(channel):
+        request = json.loads(message)
+        if request == {"complete": True}:
+            complete()
+        elif fork_off(channel):
             channel.close()
-            become(json.loads(message), supervisor)
+            become(request, supervisor)
             execute_from_command_line(sys.argv)
             return
 

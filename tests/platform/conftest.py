@@ -1,5 +1,6 @@
 """Instances for the platform tests."""
 
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -21,6 +22,28 @@ def new_instance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[
     yield make
     for instance in made:
         instance.end()
+
+
+@pytest.fixture(scope="session")
+def prepared(new_instance: Callable[..., Instance]) -> Path:
+    """The data folder of an instance that was started once and stopped; to be copied."""
+    instance = new_instance(SPARKOPS_DEMO="off").start()
+    instance.stop()
+    return instance.data_dir
+
+
+@pytest.fixture
+def copied(
+    new_instance: Callable[..., Instance], prepared: Path, tmp_path: Path
+) -> Callable[..., Instance]:
+    """An instance on a copy of a prepared data folder: a quick start."""
+
+    def copy(**options: str | int) -> Instance:
+        folder = tmp_path / f"copy-{len(list(tmp_path.iterdir()))}"
+        shutil.copytree(prepared, folder)
+        return new_instance(folder, **{"SPARKOPS_DEMO": "off", **options})
+
+    return copy
 
 
 @pytest.fixture(scope="session")

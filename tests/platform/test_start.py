@@ -107,8 +107,8 @@ def test_servers_of_ones_own_are_used(new_instance: Make) -> None:
 
 
 @pytest.mark.skipif(installed_file() is None, reason="the embedded model is not installed here")
-def test_the_model_starts_at_the_first_request(new_instance: Make) -> None:
-    instance = new_instance(SPARKOPS_DEMO_MODEL="on").start()
+def test_the_model_starts_at_the_first_request(copied: Make) -> None:
+    instance = copied(SPARKOPS_DEMO_MODEL="on").start()
     assert instance.status()["processes"]["model"]["pid"] is None
     control = folders.socket_dir(instance.data_dir) / "control.sock"
     answer = ask(control, "start model", seconds=60)

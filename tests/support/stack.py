@@ -105,6 +105,7 @@ class Stack:
         threading.Thread(target=self.demo.serve_forever, daemon=True).start()
         self.forks = Forks(self.environment, self.folder, self.listener)
         self.pids["template"] = self.forks.start_template()
+        self.forks.complete()
         wait_for(self.forks.poll, 30, "loading the application")
         self.start_web()
         for number in range(1, self.worker_count + 1):
