@@ -10,6 +10,7 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from controlplane.kit import audit, rates
+from controlplane.kit.access import SignInThrottle
 from controlplane.kit.errors import DomainError, FieldProblem, InvalidInput, from_django
 from projects import services, tokens
 from projects.people import User
@@ -40,12 +41,12 @@ def check_password_rules(password: str, user: User, field: str = "password") -> 
         raise InvalidInput(faults[0].message, errors=faults) from None
 
 
-def is_open(invitation: str = "", email: str = "") -> bool:
-    """Whether somebody may register: always, or only who was invited to that address."""
+def may_register(invitation: str, email: str | None = None) -> bool:
+    """Whether somebody may register: always, or only who was invited (to that address)."""
     if settings.REGISTRATION == "open":
         return True
     found = services.open_invitation(invitation) if invitation else None
-    return found is not None and found.email == email.lower()
+    return found is not None and email in (None, found.email)
 
 
 def register(*, email: str, password: str, name: str, invitation: str = "") -> User:
@@ -54,7 +55,7 @@ def register(*, email: str, password: str, name: str, invitation: str = "") -> U
     InvalidInput where the e-mail is taken or the password too weak; DomainError
     `registration_closed` (403) where registration is by invitation and there is none.
     """
-    if not is_open(invitation, email):
+    if not may_register(invitation, email.lower()):
         raise DomainError(
             "Registration is by invitation only.", code="registration_closed", status=403
         )
@@ -70,11 +71,17 @@ def register(*, email: str, password: str, name: str, invitation: str = "") -> U
             user.save(force_insert=True)
             audit.record("user.registered", actor=user, project_id=None, target=user)
             services.create_project(actor=user, name=name)
-            if invitation and services.open_invitation(invitation):
+            found = services.open_invitation(invitation) if invitation else None
+            if found is not None and found.email == user.email:
                 services.accept_invitation(invitation, actor=user)
     except IntegrityError:
         raise InvalidInput.of("email", "There is an account with this e-mail.", "unique") from None
     return user
+
+
+def count_try(address: str) -> None:
+    """Count a sign-in or registration by page against the limit of the API's routes."""
+    SignInThrottle.count(address)
 
 
 def _failed_keys(email: str, address: str) -> tuple[tuple[str, int], tuple[str, int]]:
@@ -82,12 +89,13 @@ def _failed_keys(email: str, address: str) -> tuple[tuple[str, int], tuple[str, 
     return (f"failed:{digest}:{address}", FAILED_HERE), (f"failed:{digest}", FAILED_ANYWHERE)
 
 
-def _refuse_after_failures(email: str, address: str, *, hits: int) -> None:
-    waits = [
-        rates.hit(key, limit=limit, seconds=FAILED_SECONDS, hits=hits)
+def refuse_after_failures(email: str, address: str) -> None:
+    """DomainError 429 after too many wrong passwords for one e-mail."""
+    wait = max(
+        rates.hit(key, limit=limit, seconds=FAILED_SECONDS, hits=0)
         for key, limit in _failed_keys(email, address)
-    ]
-    if wait := max(waits) if not hits else 0:
+    )
+    if wait:
         raise DomainError(
             "Too many failed sign-ins with this e-mail; try again later.",
             code="too_many_failures",
@@ -96,19 +104,25 @@ def _refuse_after_failures(email: str, address: str, *, hits: int) -> None:
         )
 
 
+def count_failure(email: str, address: str) -> None:
+    """Count a wrong password."""
+    for key, limit in _failed_keys(email, address):
+        rates.hit(key, limit=limit, seconds=FAILED_SECONDS)
+
+
 def sign_in(*, email: str, password: str, address: str) -> User:
     """The user of an e-mail and password.
 
     WrongCredentials takes as long and says the same for an unknown e-mail, a wrong password and an
     inactive account. After several failures with one e-mail: DomainError 429.
     """
-    _refuse_after_failures(email, address, hits=0)
+    refuse_after_failures(email, address)
     user = User.objects.filter(email=email.lower()).first()
     if user is None:
         # One hash is computed for nobody too, or the time would tell who has an account.
         User().set_password(password)
     if user is None or not user.check_password(password) or not user.is_active:
-        _refuse_after_failures(email, address, hits=1)
+        count_failure(email, address)
         raise WrongCredentials("E-mail or password is wrong.")
     note_sign_in(user)
     return user

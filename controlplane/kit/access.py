@@ -9,7 +9,7 @@ from rest_framework import permissions, throttling
 from rest_framework.request import Request
 
 from controlplane.kit import rates
-from controlplane.kit.errors import InvalidInput, from_django
+from controlplane.kit.errors import DomainError, InvalidInput, from_django
 from controlplane.kit.ids import parse_uuid
 from controlplane.kit.permissions import permission_name
 from controlplane.kit.rates import client_address
@@ -77,6 +77,19 @@ class SignInThrottle(PrincipalThrottle):
     def get_ident(self, request: Request) -> str:
         """The address, whoever is signed in."""
         return client_address(request)
+
+    @classmethod
+    def count(cls, address: str) -> None:
+        """Count one by page; DomainError 429 over the limit."""
+        throttle = cls()
+        key, limit = f"{cls.scope}:{address}", throttle.num_requests
+        if wait := rates.hit(key, limit=limit, seconds=throttle.duration):
+            raise DomainError(
+                f"Too many tries from your address; wait {wait} s.",
+                code="throttled",
+                status=429,
+                extra={"retry_after": wait},
+            )
 
 
 class FilterBackend:
