@@ -128,7 +128,10 @@ READING = (
         {"plain": {"word": "p95", "text": "95 of 100 runs took less than this.", "id": "sample"}},
     ),
     Specimen("_log", {"lines": {"lines": LINES}, "none": {"lines": []}}),
-    Specimen("_timeline", {"six steps": {"rows": TIMELINE, "ticks": TICKS, "target": "#facet"}}),
+    Specimen(
+        "_timeline",
+        {"six steps": {"rows": TIMELINE, "ticks": TICKS, "base": "/runs/1/", "target": "#facet"}},
+    ),
     Specimen(
         "_duration",
         {"with bar": {"ms": 169_000, "share": 43}, "plain": {"ms": 412}, "none": {"ms": None}},

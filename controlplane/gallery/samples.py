@@ -48,83 +48,28 @@ LINES = [
         ]
     )
 ]
+
+
+def _bar(key: str, name: str, kind: str, status: str, **more: Any) -> dict[str, Any]:
+    return {"id": key, "name": name, "kind": kind, "status": status, "depth": 0, **more}
+
+
 TIMELINE = [
-    {
-        "id": "a",
-        "url": "?step=a",
-        "name": "Fetch claim",
-        "kind": "tool · claims.get",
-        "depth": 0,
-        "status": "succeeded",
-        "status_label": "Succeeded",
-        "x": "0.00",
-        "width": "3.30",
-        "length": "412 ms",
-    },
-    {
-        "id": "b",
-        "url": "?step=b",
-        "name": "Read documents",
-        "kind": "map · 6 of 6",
-        "depth": 0,
-        "status": "succeeded",
-        "status_label": "Succeeded",
-        "x": "3.50",
-        "width": "21.00",
-        "length": "2.48 s",
-    },
-    {
-        "id": "c",
-        "url": "?step=c",
-        "name": "documents[0]",
-        "kind": "agent · extractor",
-        "depth": 1,
-        "status": "failed",
-        "status_label": "Failed",
-        "x": "3.60",
-        "width": "8.80",
-        "length": "1.06 s",
-    },
-    {
-        "id": "d",
-        "url": "?step=d",
-        "name": "Assess",
-        "kind": "agent · assessor",
-        "depth": 0,
-        "status": "running",
-        "status_label": "Running",
-        "x": "25.00",
-        "width": "31.00",
-        "length": "3.66 s",
-        "live": True,
-    },
-    {
-        "id": "e",
-        "url": "?step=e",
-        "name": "Approve payout",
-        "kind": "approval · 2 people",
-        "depth": 0,
-        "status": "waiting",
-        "status_label": "Waiting",
-        "x": "57.00",
-        "width": "43.00",
-        "length": "2 m 41 s",
-        "chosen": True,
-    },
-    {
-        "id": "f",
-        "url": "?step=f",
-        "name": "Pay out",
-        "kind": "tool · ledger.transfer",
-        "depth": 0,
-        "status": "pending",
-        "status_label": "Pending",
-        "x": None,
-        "width": None,
-        "length": "–",
-    },
+    _bar("a", "Fetch claim", "tool · claims.get", "succeeded", x="0.00", width="3.30", ms=412),
+    _bar("b", "Read documents", "map", "succeeded", x="3.50", width="21.00", ms=2_480),
+    _bar("c", "documents[0]", "agent", "failed", x="3.60", width="8.80", ms=1_060) | {"depth": 1},
+    {"hidden": 28, "parent": "b", "depth": 1},
+    _bar(
+        "d", "Assess", "agent", "running", x="25.00", width="31.00", ms=3_660, live=True, since=AT
+    ),
+    _bar("e", "Approve", "approval", "waiting", x="57.00", width="43.00", ms=161_000, chosen=True),
+    _bar("f", "Pay out", "tool · ledger.transfer", "pending", x=None, ms=None),
 ]
-TICKS = [{"x": x, "label": label} for x, label in ((0, "0 s"), (25, "2 s"), (50, "4 s"))]
+TICKS = [
+    {"x": "0.00", "ms": 0},
+    {"x": "25.00", "ms": 2_000},
+    {"x": "100", "ms": 169_000, "last": True, "broken": True},
+]
 PAGE = {
     "first": 26,
     "last": 50,

@@ -173,11 +173,13 @@ def _period_chip(request: HttpRequest) -> dict[str, Any]:
 def bar(filterset: Any, request: HttpRequest) -> dict[str, Any]:
     """What components/_filter_bar.html draws: search, chips, whether anything is chosen."""
     chips = [_period_chip(request)] if "period" in filterset.filters else []
-    chips += [
+    many = [
         _many_chip(name, item, request)
         for name, item in filterset.filters.items()
         if isinstance(item, ManyFilter)
     ]
+    # A filter that offers nothing is for links and the API; it shows once it is used.
+    chips += [chip for chip in many if chip["options"]]
     search = request.GET.get("search", "")
     return {
         "search": search if "search" in filterset.filters else None,

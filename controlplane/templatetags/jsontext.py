@@ -27,6 +27,12 @@ def as_json_text(value: Any) -> str:
     return _HIDDEN.sub(_escape_hidden, text)
 
 
+def as_json_line(value: Any) -> str:
+    """`value` on one line, hidden characters as escapes."""
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    return _HIDDEN.sub(_escape_hidden, text)
+
+
 def visible_text(value: Any) -> str:
     """Text with control and hidden characters shown as escapes; new lines and tabs stay."""
     text = _CONTROL.sub(lambda m: f"\\x{ord(m.group()):02x}", str(value))

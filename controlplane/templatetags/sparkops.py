@@ -20,6 +20,7 @@ register.filter("exact", formats.format_moment)
 register.filter("look", formats.look_of)
 register.filter("json_text", jsontext.as_json_text)
 register.filter("json_pretty", jsontext.highlight)
+register.filter("json_line", jsontext.as_json_line)
 register.filter("visible", jsontext.visible_text)
 
 

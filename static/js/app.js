@@ -171,6 +171,26 @@
     }
   }
 
+  // How long something has been going on; the words are those of templatetags/formats.py.
+  function lasting(ms) {
+    if (ms < 1000) return `${Math.round(ms)} ms`;
+    if (ms < 9995) return `${(ms / 1000).toFixed(2)} s`;
+    if (ms < 59950) return `${(ms / 1000).toFixed(1)} s`;
+    const seconds = Math.round(ms / 1000);
+    if (seconds < 3600) return `${Math.floor(seconds / 60)} m ${String(seconds % 60).padStart(2, '0')} s`;
+    const minutes = Math.round(ms / 60000);
+    if (minutes < 1440) return `${Math.floor(minutes / 60)} h ${String(minutes % 60).padStart(2, '0')} m`;
+    return `${Math.floor(minutes / 1440)} d ${Math.round(minutes / 60) % 24} h`;
+  }
+
+  function count() {
+    if (document.hidden) return;
+    const now = Date.now();
+    for (const element of document.querySelectorAll('[data-since]')) {
+      element.textContent = lasting(Math.max(0, now - Date.parse(element.dataset.since)));
+    }
+  }
+
   // --- listening
   const clicks = {
     'data-theme-toggle': toggleTheme,
@@ -242,6 +262,7 @@
   for (const element of box()?.children ?? []) stayFor(element);
   lift();
   setInterval(freshen, 10_000);
+  setInterval(count, 500);
   freshen();
   document.body.addEventListener('htmx:load', freshen);
   document.body.addEventListener('toast', (event) => toast(event.detail));

@@ -50,7 +50,7 @@
       return;
     }
     state.dirty = false;
-    state.timer = setTimeout(() => fetchAnew(id), PAUSE);
+    state.timer = setTimeout(() => fetchAnew(id), Number(element.dataset.livePause ?? PAUSE));
     window.htmx.trigger(element, 'live-refresh');
   }
 
