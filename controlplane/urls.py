@@ -1,6 +1,5 @@
 """The table of contents of the site."""
 
-from allauth.account import views as account_views
 from django.contrib import admin
 from django.urls import include, path
 
@@ -12,8 +11,6 @@ urlpatterns = [
     path("api/v1/", include("controlplane.api_urls")),
     path("accounts/", include("projects.account_urls")),
     path("admin/", admin.site.urls),
-    path("accounts/register/", account_views.signup, name="account_signup"),
-    path("accounts/", include("allauth.account.urls")),
     path("components/", views.components, name="components"),
     path("projects/", include("projects.urls")),
 ]
