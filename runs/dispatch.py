@@ -14,6 +14,7 @@ from uuid import UUID
 import psycopg
 from psycopg.rows import dict_row
 
+from controlplane.kit.events import activity_group, announce, subject_group
 from controlplane.kit.ids import uuid7
 from runs import statements as sql
 from runs.advance import Key, advance, settle
@@ -55,6 +56,8 @@ class Outcome:
     groups: list[str] = field(default_factory=list)
     ring: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     undecided: list[Ended] = field(default_factory=list)
+    # Whether somebody may be waiting for this: a run ended or waits.
+    is_urgent: bool = False
 
 
 class Take(Protocol):
@@ -87,6 +90,9 @@ class Dispatcher:
             rows = cursor.execute(sql.CLAIM, params).fetchall()
         new_runs = {row["run_id"] for row in rows if row["is_new"]}
         self._see(conn, rows, new_runs)
+        groups = {subject_group(row["run_id"]) for row in rows}
+        groups |= {activity_group(row["project_id"]) for row in rows}
+        announce(groups, is_urgent=False)
         claimed = [
             Claimed(row["id"], row["run_id"], row["path"], row["node"], row["lease"],
                     row["attempt"], row["crash_count"], row["pool"])
@@ -103,7 +109,7 @@ class Dispatcher:
         if whole:
             frontier.read_whole(whole)
         by_run: defaultdict[UUID, dict[Key, StepRow]] = defaultdict(dict)
-        for key, step in frontier.rows.items():
+        for key, step in frontier.known.items():
             by_run[step.run_id][key] = step
         for row in rows:
             run = LockedRun(
@@ -139,21 +145,20 @@ class Dispatcher:
         outcome: Outcome,
     ) -> dict[UUID, list[Ended]]:
         """Decide from memory and write under the guard; the ends that must be decided otherwise."""
-        ledger, refused, rows = Ledger(conn, is_locked=False), {}, {}
+        ledger, refused = Ledger(conn, is_locked=False), {}
+        frontiers: dict[UUID, LoadedFrontier] = {}
         for run_id, found in by_run.items():
             view = self.views.get(run_id)
             if view is None or any(ended.is_fatal for ended in found):
                 refused[run_id] = found
                 continue
-            run, rows[run_id] = replace(view[0]), dict(view[1])
-            ledger.see(run)
+            ledger.see(replace(view[0]))
+            frontiers[run_id] = LoadedFrontier(conn, view[1])
         if not ledger.runs:
             return refused
         taken: list[StepRow] = []
         try:
-            for run_id in ledger.runs:
-                frontier = LoadedFrontier(conn, _copied(rows[run_id]))
-                rows[run_id] = frontier.rows
+            for run_id, frontier in frontiers.items():
                 self._decide(conn, ledger, run_id, by_run[run_id], frontier)
         except NeedsLock:
             return by_run
@@ -161,7 +166,7 @@ class Dispatcher:
         written = ledger.write()
         for run_id in list(ledger.runs):
             if run_id in written:
-                self.views.put(ledger.runs[run_id].written(), rows[run_id])
+                self.views.put(ledger.runs[run_id].written(), frontiers[run_id].keep())
             else:
                 refused[run_id] = by_run[run_id]
                 self.views.forget(run_id)
@@ -170,6 +175,7 @@ class Dispatcher:
             take.give_back(step)
         outcome.claimed += [c for c in claimed if c.run_id in written]
         outcome.groups += ledger.groups()
+        outcome.is_urgent |= ledger.is_urgent
         for queue_name, count in ring.items():
             outcome.ring[queue_name] += count
         return refused
@@ -202,10 +208,11 @@ class Dispatcher:
                 take.give_back(step)
             raise
         for run in ledger.runs.values():
-            rows = {key: row for key, row in frontier.rows.items() if key[0] == run.id}
+            rows = {key: row for key, row in frontier.keep().items() if key[0] == run.id}
             self.views.put(run.written(), rows)
         outcome.claimed += claimed
         outcome.groups += ledger.groups()
+        outcome.is_urgent |= ledger.is_urgent
         outcome.undecided += undecided
         for queue_name, count in ring.items():
             outcome.ring[queue_name] += count
@@ -236,11 +243,6 @@ class Dispatcher:
             else:
                 ring[step.queue] += 1
         return claimed, ring
-
-
-def _copied(rows: dict[Key, StepRow]) -> dict[Key, StepRow]:
-    """Rows that a decision may change; a refused one must not spoil the memory."""
-    return {key: replace(row) if row.status == "pending" else row for key, row in rows.items()}
 
 
 def remember(facts: Facts, ended: Ended) -> None:

@@ -251,7 +251,7 @@ class Engine:
 
     def _tell(self, outcome: Outcome) -> None:
         if outcome.groups:
-            announce(outcome.groups)
+            announce(outcome.groups, is_urgent=outcome.is_urgent)
         for queue_name, times in outcome.ring.items():
             if queue_name == self.queue_name:
                 self._wants_claim = True

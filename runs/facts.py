@@ -3,7 +3,7 @@ immutable once written, so remembering is safe; each memory is bounded."""
 
 from collections import OrderedDict
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Generic, TypeVar
 from uuid import UUID
@@ -158,20 +158,33 @@ class Facts:
 
 
 class LoadedFrontier:
-    """Step rows read ahead, more when they are asked for."""
+    """Step rows for one decision: those already known, and more when they are asked for.
 
-    def __init__(self, conn: psycopg.Connection, rows: dict[Key, StepRow] | None = None) -> None:
+    What is handed out is a copy, so that a refused decision spoils no memory; `keep` makes the
+    copies the known rows.
+    """
+
+    def __init__(self, conn: psycopg.Connection, known: dict[Key, StepRow] | None = None) -> None:
         self.conn = conn
-        self.rows: dict[Key, StepRow] = {} if rows is None else rows
+        self.known: dict[Key, StepRow] = {} if known is None else known
+        self.used: dict[Key, StepRow] = {}
 
     def get(self, keys: Iterable[Key]) -> dict[Key, StepRow]:
         """The rows of these steps; ones already seen are the same objects."""
         keys = list(keys)
-        missing = [key for key in keys if key not in self.rows]
+        missing = [key for key in keys if key not in self.used and key not in self.known]
         if missing:
             run_ids, paths, nodes = zip(*missing, strict=True)
             self._read(sql.FRONTIER, [list(run_ids), list(paths), list(nodes)])
-        return {key: self.rows[key] for key in keys}
+        for key in keys:
+            if key not in self.used:
+                self.used[key] = replace(self.known[key])
+        return {key: self.used[key] for key in keys}
+
+    def keep(self) -> dict[Key, StepRow]:
+        """The known rows, as the decision left them."""
+        self.known.update(self.used)
+        return self.known
 
     def read_whole(self, run_ids: Iterable[UUID]) -> None:
         """Read all steps of runs."""
@@ -180,7 +193,7 @@ class LoadedFrontier:
     def _read(self, statement: str, params: list[Any]) -> None:
         with self.conn.cursor(row_factory=args_row(StepRow)) as cursor:
             for row in cursor.execute(statement, params):
-                self.rows[(row.run_id, row.path, row.node)] = row
+                self.known[(row.run_id, row.path, row.node)] = row
 
 
 class Views:
@@ -191,7 +204,7 @@ class Views:
         self._runs: Memory[UUID, tuple[LockedRun, dict[Key, StepRow]]] = Memory(size)
 
     def get(self, run_id: UUID) -> tuple[LockedRun, dict[Key, StepRow]] | None:
-        """A copy of the run and the known rows of its steps."""
+        """The run and the known rows of its steps; to be copied before they are changed."""
         return self._runs.get(run_id)
 
     def put(self, run: LockedRun, rows: dict[Key, StepRow]) -> None:

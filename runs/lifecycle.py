@@ -299,6 +299,11 @@ class Ledger:
             run.status = RunStatus.RUNNING
             self.event(run, "run.resumed", data={"status": run.status})
 
+    @property
+    def is_urgent(self) -> bool:
+        """Whether somebody may be waiting for what happened: not only steps moved on."""
+        return any(event["a"] for event in self._events)
+
     def groups(self) -> list[str]:
         """The live groups to ring after commit."""
         found = set()

@@ -2,7 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Mapping
+import threading
+from collections.abc import Iterable, Mapping
 from typing import Any
 from uuid import UUID
 
@@ -31,18 +32,53 @@ def is_activity(event_type: str) -> bool:
     return event_type.startswith(ACTIVITY_PREFIXES)
 
 
-async def _send(groups: list[str]) -> None:
-    layer = get_channel_layer()
-    try:
-        for group in groups:
-            await layer.group_send(group, {"type": "bell"})
-    except Exception as exc:  # Redis away: readers poll every 2 s, nothing is lost.
-        logger.warning("live doorbell not rung: %s", exc)
+class Announcer:
+    """Gathers doorbells of one process: urgent ones ring at once, others within 20 ms, together.
+
+    A busy worker commits hundreds of times a second; its readers need not be told of each.
+    """
+
+    SOON_SECONDS = 0.02
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._waiting: set[str] = set()
+        self._is_scheduled = False
+
+    def add(self, groups: Iterable[str], *, is_urgent: bool) -> None:
+        """Ring these groups. Never waits."""
+        with self._lock:
+            self._waiting.update(groups)
+            if not self._waiting or (self._is_scheduled and not is_urgent):
+                return
+            self._is_scheduled = True
+        loop = background_loop()
+        if is_urgent:
+            asyncio.run_coroutine_threadsafe(self._flush(), loop)
+        else:
+            loop.call_soon_threadsafe(loop.call_later, self.SOON_SECONDS, self._flush_later)
+
+    def _flush_later(self) -> None:
+        self._task = asyncio.ensure_future(self._flush())
+
+    async def _flush(self) -> None:
+        with self._lock:
+            groups, self._waiting = self._waiting, set()
+            self._is_scheduled = False
+        layer = get_channel_layer()
+        try:
+            for group in groups:
+                await layer.group_send(group, {"type": "bell"})
+        except Exception as exc:  # Redis away: readers poll every 2 s, nothing is lost.
+            logger.warning("live doorbell not rung: %s", exc)
 
 
-def announce(groups: list[str]) -> None:
+_announcer = Announcer()
+
+
+def announce(groups: Iterable[str], *, is_urgent: bool = True) -> None:
     """Ring the live doorbell of groups, best effort and without waiting. Call after commit."""
-    asyncio.run_coroutine_threadsafe(_send(groups), background_loop())
+    _announcer.add(groups, is_urgent=is_urgent)
 
 
 def append(
