@@ -9,9 +9,10 @@ from controlplane.kit.expressions.programs import (
     compile_expression,
 )
 from controlplane.kit.expressions.scope import MAX_ITEMS
-from controlplane.kit.expressions.templates import Template, compile_template
+from controlplane.kit.expressions.templates import MAX_DEPTH, Template, compile_template
 
 __all__ = [
+    "MAX_DEPTH",
     "MAX_ITEMS",
     "MAX_LENGTH",
     "Condition",

@@ -3,8 +3,8 @@
 
 class ExpressionError(ValueError):
     """An expression that cannot be compiled (`expression_invalid`) or evaluated
-    (`expression_error`). `position` counts characters from 0, `expression` is the offending text,
-    `missing` tells that a path leads nowhere, `reason` names the rule that was broken."""
+    (`expression_error`). `expression` is the offending text, `position` counts its characters from
+    0, `place` is where in a template it stands, `reason` names the rule that was broken."""
 
     def __init__(
         self,
@@ -21,6 +21,7 @@ class ExpressionError(ValueError):
         self.reason = reason
         self.expression = expression
         self.position = position
+        self.place = ""
 
     @property
     def missing(self) -> bool:

@@ -172,12 +172,17 @@ class _Builder:
         return render
 
     def _text(self, text: str, place: str) -> _Render | None:
-        pieces = split_text(text)
-        if all(isinstance(piece, str) for piece in pieces):
-            return None
-        compiled = [
-            piece if isinstance(piece, str) else compile_expression(piece.text) for piece in pieces
-        ]
+        try:
+            pieces = split_text(text)
+            if all(isinstance(piece, str) for piece in pieces):
+                return None
+            compiled = [
+                piece if isinstance(piece, str) else compile_expression(piece.text)
+                for piece in pieces
+            ]
+        except ExpressionError as error:
+            error.place = place
+            raise
         self.found += [(place, piece) for piece in compiled if isinstance(piece, Expression)]
         if len(compiled) == 1:
             whole: Any = compiled[0]
