@@ -9,11 +9,13 @@ from projects import auth_api
 from projects.api import EnvironmentViewSet, ProjectViewSet
 from projects.members_api import AcceptView, InvitationViewSet, MemberViewSet
 from projects.secrets_api import ApiKeyViewSet, SecretViewSet
+from runs.api import RunViewSet
 from tools.api import ToolViewSet
 
 router = SimpleRouter()
 router.trailing_slash = "/?"
 router.register("tools", ToolViewSet, "tool")
+router.register("runs", RunViewSet, "run")
 router.register("agents", AgentViewSet, "agent")
 router.register("instances", InstanceViewSet, "instance")
 IN_PROJECT = r"projects/(?P<project_pk>[^/.]+)"

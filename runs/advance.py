@@ -27,17 +27,13 @@ def successors(graph: Graph, ended: Ended) -> list[Key]:
     return [(ended.run_id, ended.path, e.target) for e in graph.out[ended.node]]
 
 
-def advance(
-    ledger: Ledger, run: LockedRun, graph: Graph, ended: Ended, frontier: Frontier
-) -> None:
+def advance(ledger: Ledger, run: LockedRun, graph: Graph, ended: Ended, frontier: Frontier) -> None:
     """Record the end of one step and everything that follows, but not the end of the run."""
     ledger.end_step(run, ended)
     follow(ledger, run, graph, ended, frontier)
 
 
-def follow(
-    ledger: Ledger, run: LockedRun, graph: Graph, ended: Ended, frontier: Frontier
-) -> None:
+def follow(ledger: Ledger, run: LockedRun, graph: Graph, ended: Ended, frontier: Frontier) -> None:
     """What follows from a step whose end is written already."""
     if ended.retry_in_ms is not None or ended.status == StepStatus.WAITING or run.is_terminal:
         return

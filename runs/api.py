@@ -50,7 +50,10 @@ class RunViewSet(ScopedViewSet):
     filterset_class = RunFilter
     ordering_fields = ("created_at", "started_at", "ended_at", "priority", "status", "cost")
     verbs = {
-        "cancel": "cancel", "retry": "retry", "pause": "pause", "resume": "resume",
+        "cancel": "cancel",
+        "retry": "retry",
+        "pause": "pause",
+        "resume": "resume",
         "batch": "add",
     }
 
@@ -86,9 +89,7 @@ class RunViewSet(ScopedViewSet):
         """Start a run."""
         start = self._checked(request.data, request.headers.get("Idempotency-Key"))
         run, is_new = services.start(start, actor=request.user)
-        return self.whole_answer(
-            run, status.HTTP_201_CREATED if is_new else status.HTTP_200_OK
-        )
+        return self.whole_answer(run, status.HTTP_201_CREATED if is_new else status.HTTP_200_OK)
 
     def _checked(self, body: Any, key: str | None = None) -> StartRequest:
         if key is not None and not 0 < len(key) <= 255:
@@ -111,8 +112,11 @@ class RunViewSet(ScopedViewSet):
             requests.append(self._checked_or_refused(body))
         answers = services.start_batch(requests, actor=request.user)
         results = [
-            {"problem": problem(a.status, a.message, a.code, errors=a.errors,
-                                request_id=request.request_id)}
+            {
+                "problem": problem(
+                    a.status, a.message, a.code, errors=a.errors, request_id=request.request_id
+                )
+            }
             if isinstance(a, DomainError)
             else {"run": RunSerializer(a, context=self.get_serializer_context()).data}
             for a in answers
@@ -181,7 +185,7 @@ class RunViewSet(ScopedViewSet):
     @extend_schema(responses={200: OpenApiTypes.OBJECT})
     @action(detail=True, methods=["get"], filter_backends=[])
     def logs(self, request: Request, pk: str = "") -> Any:
-        """Log lines after a seq, narrowed by level, step and text; ?format=text streams them all."""
+        """Log lines after a seq, narrowed; ?format=text streams them all."""
         run = self.get_object()
         query = request.query_params
         levels = query.getlist("level")
@@ -191,15 +195,24 @@ class RunViewSet(ScopedViewSet):
         if step and parse_uuid(step) is None:
             raise InvalidInput.of("step", "step must be an id.")
         rows = reads.logs_of(
-            run, after=whole(query.get("after"), "after"), levels=levels,
-            step=parse_uuid(step) if step else None, search=query.get("search", ""),
+            run,
+            after=whole(query.get("after"), "after"),
+            levels=levels,
+            step=parse_uuid(step) if step else None,
+            search=query.get("search", ""),
         )
         if query.get("format") == "text":
             return StreamingHttpResponse(_as_text(rows), content_type="text/plain; charset=utf-8")
         page = list(rows[:LOG_LINES_A_PAGE])
         results = [
-            {"seq": r.seq, "at": r.at, "level": r.level, "step": r.step_id, "message": r.message,
-             "data": r.data}
+            {
+                "seq": r.seq,
+                "at": r.at,
+                "level": r.level,
+                "step": r.step_id,
+                "message": r.message,
+                "data": r.data,
+            }
             for r in page
         ]
         return Response({"results": results, "next_after": page[-1].seq if page else None})

@@ -1,8 +1,8 @@
 """The worker's transactions: claim, and complete with what follows, many steps in one commit.
 
-The usual way of a completion is one statement: the worker knows the run as it last wrote it, decides
-in memory, and writes under the guard of the run's last seq. Where somebody else touched the run
-meanwhile the guard refuses, and the same decision is taken again under the run's lock.
+The usual way of a completion is one statement: the worker knows the run as it last wrote it,
+decides in memory, and writes under the guard of the run's last seq. Where somebody else touched the
+run meanwhile the guard refuses, and the same decision is taken again under the run's lock.
 """
 
 from collections import defaultdict
@@ -94,8 +94,16 @@ class Dispatcher:
         groups |= {activity_group(row["project_id"]) for row in rows}
         announce(groups, is_urgent=False)
         claimed = [
-            Claimed(row["id"], row["run_id"], row["path"], row["node"], row["lease"],
-                    row["attempt"], row["crash_count"], row["pool"])
+            Claimed(
+                row["id"],
+                row["run_id"],
+                row["path"],
+                row["node"],
+                row["lease"],
+                row["attempt"],
+                row["crash_count"],
+                row["pool"],
+            )
             for row in rows
         ]
         return claimed, new_runs
@@ -113,16 +121,21 @@ class Dispatcher:
             by_run[step.run_id][key] = step
         for row in rows:
             run = LockedRun(
-                id=row["run_id"], project_id=row["project_id"], workflow_id=row["workflow_id"],
-                version_id=row["version_id"], status=row["status"], end_status=row["end_status"],
-                reason=row["reason"], last_seq=row["last_seq"], open_steps=row["open_steps"],
-                busy_steps=row["busy_steps"], priority=row["priority"],
+                id=row["run_id"],
+                project_id=row["project_id"],
+                workflow_id=row["workflow_id"],
+                version_id=row["version_id"],
+                status=row["status"],
+                end_status=row["end_status"],
+                reason=row["reason"],
+                last_seq=row["last_seq"],
+                open_steps=row["open_steps"],
+                busy_steps=row["busy_steps"],
+                priority=row["priority"],
             )
             self.views.put(run, by_run[run.id])
 
-    def _is_small(
-        self, conn: psycopg.Connection, rows: list[dict[str, Any]], run_id: UUID
-    ) -> bool:
+    def _is_small(self, conn: psycopg.Connection, rows: list[dict[str, Any]], run_id: UUID) -> bool:
         version_id = next(row["version_id"] for row in rows if row["run_id"] == run_id)
         return 1 < len(self.facts.graph(conn, version_id).nodes) <= SMALL_RUN
 
@@ -141,7 +154,10 @@ class Dispatcher:
         return outcome
 
     def _complete_seen(
-        self, conn: psycopg.Connection, by_run: dict[UUID, list[Ended]], take: Take,
+        self,
+        conn: psycopg.Connection,
+        by_run: dict[UUID, list[Ended]],
+        take: Take,
         outcome: Outcome,
     ) -> dict[UUID, list[Ended]]:
         """Decide from memory and write under the guard; the ends that must be decided otherwise."""
@@ -181,7 +197,10 @@ class Dispatcher:
         return refused
 
     def _complete_locked(
-        self, conn: psycopg.Connection, by_run: dict[UUID, list[Ended]], take: Take,
+        self,
+        conn: psycopg.Connection,
+        by_run: dict[UUID, list[Ended]],
+        take: Take,
         outcome: Outcome,
     ) -> None:
         """The same under the locks of the runs that are free; for the others the ends are kept."""
@@ -218,7 +237,11 @@ class Dispatcher:
             outcome.ring[queue_name] += count
 
     def _decide(
-        self, conn: psycopg.Connection, ledger: Ledger, run_id: UUID, ends: list[Ended],
+        self,
+        conn: psycopg.Connection,
+        ledger: Ledger,
+        run_id: UUID,
+        ends: list[Ended],
         frontier: LoadedFrontier,
     ) -> None:
         run = ledger.runs[run_id]
@@ -226,8 +249,9 @@ class Dispatcher:
         for ended in ends:
             advance(ledger, run, graph, ended, frontier)
         if ends:
-            settle(ledger, run, graph,
-                   lambda run, graph: render_output(conn, self.facts, run, graph))
+            settle(
+                ledger, run, graph, lambda run, graph: render_output(conn, self.facts, run, graph)
+            )
 
     def _take_ready(
         self, ledger: Ledger, take: Take, taken: list[StepRow]
@@ -238,8 +262,18 @@ class Dispatcher:
             if run.status in ("running", "waiting") and take(step):
                 taken.append(step)
                 ledger.take(step, lease=uuid7(), worker_id=self.worker_id)
-                claimed.append(Claimed(step.id, step.run_id, step.path, step.node, step.lease,
-                                       step.attempt, 0, step.pool))
+                claimed.append(
+                    Claimed(
+                        step.id,
+                        step.run_id,
+                        step.path,
+                        step.node,
+                        step.lease,
+                        step.attempt,
+                        0,
+                        step.pool,
+                    )
+                )
             else:
                 ring[step.queue] += 1
         return claimed, ring
@@ -252,9 +286,7 @@ def remember(facts: Facts, ended: Ended) -> None:
         facts.steps.put(key, StepFact(ended.status, ended.output, ended.error))
 
 
-def render_output(
-    conn: psycopg.Connection, facts: Facts, run: LockedRun, graph: Graph
-) -> Any:
+def render_output(conn: psycopg.Connection, facts: Facts, run: LockedRun, graph: Graph) -> Any:
     """The run's output from the definition's `output`; missing paths are null."""
     if graph.output is None:
         return None

@@ -286,8 +286,11 @@ class Engine:
                 if step is not None and ended.reason != "output_not_storable":
                     step.spent = Done()
                     step.input = None
-                    failure = StepFailed(f"The result cannot be stored: {type(exc).__name__}.",
-                                         code="output_not_storable", is_retryable=False)
+                    failure = StepFailed(
+                        f"The result cannot be stored: {type(exc).__name__}.",
+                        code="output_not_storable",
+                        is_retryable=False,
+                    )
                     self._post(step, failed(step, failure))
 
     def _connection(self) -> psycopg.Connection:
@@ -323,8 +326,17 @@ class Engine:
         context = run.expression_root()
         context["steps"] = self.facts.step_contexts(conn, c.run_id, c.path, node.references)
         step = StepWork(
-            id=c.id, run=run, graph=graph, node=node, path=c.path, lease=c.lease,
-            attempt=c.attempt, crash_count=c.crash_count, pool=c.pool, context=context, worker=self,
+            id=c.id,
+            run=run,
+            graph=graph,
+            node=node,
+            path=c.path,
+            lease=c.lease,
+            attempt=c.attempt,
+            crash_count=c.crash_count,
+            pool=c.pool,
+            context=context,
+            worker=self,
             timeout_seconds=node.timeout_seconds,
         )
         self.working[c.id] = step

@@ -13,8 +13,12 @@ REASONS = {
 
 
 def explain(
-    status: str, *, error: Mapping[str, Any] | None = None, reason: str = "",
-    steps: Mapping[str, tuple[str, str]] | None = None, workers: int | None = None,
+    status: str,
+    *,
+    error: Mapping[str, Any] | None = None,
+    reason: str = "",
+    steps: Mapping[str, tuple[str, str]] | None = None,
+    workers: int | None = None,
 ) -> str:
     """The sentence. `steps` maps the name of each open step to (status, reason); `workers` is the
     number of live workers where that was looked up."""

@@ -1,5 +1,5 @@
-"""The heartbeat of a worker process: says it lives, hears of cancels, finds leases it lost, and ends
-steps on threads that overran their time."""
+"""The heartbeat of a worker process: says it lives, hears of cancels, finds leases it lost, and
+ends steps on threads that overran their time."""
 
 import logging
 import os
@@ -85,8 +85,11 @@ class Heart:
             self._conn = psycopg.connect(self.conninfo, autocommit=True)
         working = dict(self.engine.working)
         params = {
-            "id": self.instance_id, "in_flight": len(working), "draining": self.is_draining,
-            "rss": self._process.memory_info().rss, "cpu": self._process.cpu_percent(),
+            "id": self.instance_id,
+            "in_flight": len(working),
+            "draining": self.is_draining,
+            "rss": self._process.memory_info().rss,
+            "cpu": self._process.cpu_percent(),
         }
         self._conn.execute(sql.BEAT, params)
         held = read_rows(self._conn, sql.HELD_BY_WORKER, [self.instance_id])
@@ -105,7 +108,8 @@ class Heart:
                 self.engine.request_stop(step)
         self._seen = set(working)
         lost = [
-            row["id"] for row in held
+            row["id"]
+            for row in held
             if row["is_old"] and row["id"] not in working and row["id"] not in self.engine.working
         ]
         if lost:

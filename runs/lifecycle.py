@@ -1,8 +1,8 @@
-"""The only writer of a run's and a step's status outside runs.dispatch: a ledger of one transaction.
+"""The only writer of a run's and a step's status outside runs.dispatch: a transaction's ledger.
 
-Callers say what happened to runs they have locked, or whose state they know (`see`), and write: steps,
-runs, events and calls leave as one set-based statement, guarded by each run's last seq. Lock order:
-runs by id, then steps.
+Callers say what happened to runs they have locked, or whose state they know (`see`), and write:
+steps, runs, events and calls leave as one set-based statement, guarded by each run's last seq.
+Lock order: runs by id, then steps.
 """
 
 from collections.abc import Iterable, Sequence
@@ -56,8 +56,16 @@ class LockedRun:
 
     def written(self) -> "LockedRun":
         """The run as it stands after it was written, for the next decision."""
-        return replace(self, was=None, output=None, error=None, input_tokens=0, output_tokens=0,
-                       cost=None, unpriced_calls=0)
+        return replace(
+            self,
+            was=None,
+            output=None,
+            error=None,
+            input_tokens=0,
+            output_tokens=0,
+            cost=None,
+            unpriced_calls=0,
+        )
 
 
 @dataclass(slots=True)
@@ -140,15 +148,25 @@ class Ledger:
     # What happened
 
     def event(
-        self, run: LockedRun, event_type: str, step_id: UUID | None = None,
+        self,
+        run: LockedRun,
+        event_type: str,
+        step_id: UUID | None = None,
         data: dict[str, Any] | None = None,
     ) -> None:
         """One more event of a run, numbered under its guard."""
         run.touch()
         run.last_seq += 1
         self._events.append(
-            {"s": run.id, "n": run.last_seq, "p": run.project_id, "t": event_type, "st": step_id,
-             "d": data or {}, "a": is_activity(event_type)}
+            {
+                "s": run.id,
+                "n": run.last_seq,
+                "p": run.project_id,
+                "t": event_type,
+                "st": step_id,
+                "d": data or {},
+                "a": is_activity(event_type),
+            }
         )
 
     def end_step(self, run: LockedRun, ended: Ended) -> None:
@@ -158,8 +176,12 @@ class Ledger:
         self._account(run, ended)
         if ended.retry_in_ms is not None:
             self._retries.append(_retry_row(ended))
-            data = {"node": ended.node, "attempt": ended.attempt, "error": ended.error,
-                    "retry_in_ms": ended.retry_in_ms}
+            data = {
+                "node": ended.node,
+                "attempt": ended.attempt,
+                "error": ended.error,
+                "retry_in_ms": ended.retry_in_ms,
+            }
             self.event(run, "step.retrying", ended.step_id, data)
             return
         self._ends.append(_end_row(ended))
@@ -243,8 +265,15 @@ class Ledger:
             run.status = RunStatus.CANCELLING
             self.event(run, "run.cancelling", data={"reason": run.reason})
 
-    def end_run(self, run: LockedRun, status: str, reason: str = "", *, output: Any = None,
-                error: Any = None) -> None:
+    def end_run(
+        self,
+        run: LockedRun,
+        status: str,
+        reason: str = "",
+        *,
+        output: Any = None,
+        error: Any = None,
+    ) -> None:
         """The run has its one outcome."""
         if run.is_terminal:
             return
@@ -330,37 +359,68 @@ def _json(rows: Sequence[dict[str, Any]]) -> str:
 
 def _end_row(ended: Ended) -> dict[str, Any]:
     return {
-        "run": ended.run_id, "id": ended.step_id, "lease": ended.lease, "status": ended.status,
-        "reason": ended.reason, "input": ended.input, "output": ended.output,
-        "error": ended.error, "edges": list(ended.edges), "fatal": ended.is_fatal,
-        "it": ended.input_tokens, "ot": ended.output_tokens, "cost": ended.cost,
+        "run": ended.run_id,
+        "id": ended.step_id,
+        "lease": ended.lease,
+        "status": ended.status,
+        "reason": ended.reason,
+        "input": ended.input,
+        "output": ended.output,
+        "error": ended.error,
+        "edges": list(ended.edges),
+        "fatal": ended.is_fatal,
+        "it": ended.input_tokens,
+        "ot": ended.output_tokens,
+        "cost": ended.cost,
         "un": ended.unpriced_calls,
     }
 
 
 def _retry_row(ended: Ended) -> dict[str, Any]:
     return {
-        "run": ended.run_id, "id": ended.step_id, "lease": ended.lease, "error": ended.error,
-        "input": ended.input, "ms": ended.retry_in_ms, "it": ended.input_tokens,
-        "ot": ended.output_tokens, "cost": ended.cost, "un": ended.unpriced_calls,
+        "run": ended.run_id,
+        "id": ended.step_id,
+        "lease": ended.lease,
+        "error": ended.error,
+        "input": ended.input,
+        "ms": ended.retry_in_ms,
+        "it": ended.input_tokens,
+        "ot": ended.output_tokens,
+        "cost": ended.cost,
+        "un": ended.unpriced_calls,
     }
 
 
 def _progress_row(step: StepRow) -> dict[str, Any]:
     return {
-        "run": step.run_id, "id": step.id, "status": step.status, "left": step.deps_left,
-        "taken": step.deps_taken, "lease": step.lease, "worker": step.worker_id,
+        "run": step.run_id,
+        "id": step.id,
+        "status": step.status,
+        "left": step.deps_left,
+        "taken": step.deps_taken,
+        "lease": step.lease,
+        "worker": step.worker_id,
         "attempt": step.attempt,
     }
 
 
 def _run_row(run: LockedRun) -> dict[str, Any]:
     return {
-        "id": run.id, "was": run.was, "status": run.status, "end": run.end_status,
-        "reason": run.reason, "seq": run.last_seq, "open": run.open_steps,
-        "busy": run.busy_steps, "output": run.output, "error": run.error,
-        "it": run.input_tokens, "ot": run.output_tokens, "cost": run.cost,
-        "un": run.unpriced_calls, "ended": run.is_terminal,
+        "id": run.id,
+        "was": run.was,
+        "status": run.status,
+        "end": run.end_status,
+        "reason": run.reason,
+        "seq": run.last_seq,
+        "open": run.open_steps,
+        "busy": run.busy_steps,
+        "output": run.output,
+        "error": run.error,
+        "it": run.input_tokens,
+        "ot": run.output_tokens,
+        "cost": run.cost,
+        "un": run.unpriced_calls,
+        "ended": run.is_terminal,
     }
 
 

@@ -56,8 +56,12 @@ class LogBuffer:
             data = {"omitted": "too large or not storable"}
         self.lines.put(
             {
-                "run": run_id, "step": step_id, "level": level if level in LEVELS else "info",
-                "at": datetime.now(UTC), "message": storable_text(message), "data": data,
+                "run": run_id,
+                "step": step_id,
+                "level": level if level in LEVELS else "info",
+                "at": datetime.now(UTC),
+                "message": storable_text(message),
+                "data": data,
             }
         )
 

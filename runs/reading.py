@@ -29,9 +29,8 @@ def returning_connection(read: Callable[[], T]) -> T:
         connection.close()
 
 
-@lru_cache(maxsize=2_000)
 def callable_of(version_id: str) -> ToolCallable:
-    """The snapshot of a tool version."""
+    """The snapshot of a tool version; its status and effect class are at most 5 s old."""
     return returning_connection(lambda: load_callable(UUID(version_id)))
 
 

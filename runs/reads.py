@@ -22,18 +22,38 @@ def calls_of(steps: Iterable[Step]) -> dict[UUID, list[dict[str, Any]]]:
     ids = [s.pk for s in steps]
     found: list[tuple[Any, UUID, dict[str, Any]]] = []
     for tool_call in ToolCall.objects.filter(step_id__in=ids).select_related("tool"):
-        found.append((tool_call.started_at, tool_call.step_id, {
-            "kind": "tool", "name": tool_call.tool.slug, "status": tool_call.state,
-            "latency_ms": tool_call.latency_ms, "cost": money(tool_call.cost),
-        }))
+        found.append(
+            (
+                tool_call.started_at,
+                tool_call.step_id,
+                {
+                    "kind": "tool",
+                    "name": tool_call.tool.slug,
+                    "status": tool_call.state,
+                    "latency_ms": tool_call.latency_ms,
+                    "cost": money(tool_call.cost),
+                },
+            )
+        )
     for model_call in ModelCall.objects.filter(step_id__in=ids):
-        found.append((model_call.started_at, model_call.step_id, {
-            "kind": "model", "name": model_call.model, "status": model_call.state,
-            "latency_ms": model_call.latency_ms, "cost": money(model_call.cost),
-            "input_tokens": model_call.input_tokens, "output_tokens": model_call.output_tokens,
-            "first_token_ms": model_call.first_token_ms,
-            "price_status": model_call.price_status, "turn": model_call.turn,
-        }))
+        found.append(
+            (
+                model_call.started_at,
+                model_call.step_id,
+                {
+                    "kind": "model",
+                    "name": model_call.model,
+                    "status": model_call.state,
+                    "latency_ms": model_call.latency_ms,
+                    "cost": money(model_call.cost),
+                    "input_tokens": model_call.input_tokens,
+                    "output_tokens": model_call.output_tokens,
+                    "first_token_ms": model_call.first_token_ms,
+                    "price_status": model_call.price_status,
+                    "turn": model_call.turn,
+                },
+            )
+        )
     by_step: defaultdict[UUID, list[dict[str, Any]]] = defaultdict(list)
     for _, step_id, call in sorted(found, key=lambda item: item[0]):
         by_step[step_id].append(call)
@@ -43,8 +63,10 @@ def calls_of(steps: Iterable[Step]) -> dict[UUID, list[dict[str, Any]]]:
 def open_steps(run: Run) -> dict[str, tuple[str, str]]:
     """Name → (status, reason) of up to 50 steps that have begun and not ended."""
     rows = Step.objects.filter(run=run).exclude(status__in=(*STEP_TERMINAL, "pending"))
-    return {name: (status, reason) for name, status, reason in
-            rows.values_list("name", "status", "reason")[:50]}
+    return {
+        name: (status, reason)
+        for name, status, reason in rows.values_list("name", "status", "reason")[:50]
+    }
 
 
 def live_workers(run: Run) -> int:
@@ -63,7 +85,11 @@ def events_of(run: Run, after: int) -> list[dict[str, Any]]:
 
 
 def logs_of(
-    run: Run, *, after: int = 0, levels: list[str] | None = None, step: UUID | None = None,
+    run: Run,
+    *,
+    after: int = 0,
+    levels: list[str] | None = None,
+    step: UUID | None = None,
     search: str = "",
 ) -> QuerySet[LogLine]:
     """Log lines in order, narrowed."""

@@ -31,10 +31,33 @@ class RunSerializer(serializers.ModelSerializer):
     class Meta:
         model = Run
         fields = [
-            "id", "project", "workflow", "workflow_version", "environment", "trigger", "status",
-            "reason", "explanation", "input", "output", "error", "tags", "priority", "parent",
-            "relation", "started_by", "created_at", "started_at", "ended_at", "duration_ms",
-            "input_tokens", "output_tokens", "cost", "unpriced_calls", "currency", "last_seq",
+            "id",
+            "project",
+            "workflow",
+            "workflow_version",
+            "environment",
+            "trigger",
+            "status",
+            "reason",
+            "explanation",
+            "input",
+            "output",
+            "error",
+            "tags",
+            "priority",
+            "parent",
+            "relation",
+            "started_by",
+            "created_at",
+            "started_at",
+            "ended_at",
+            "duration_ms",
+            "input_tokens",
+            "output_tokens",
+            "cost",
+            "unpriced_calls",
+            "currency",
+            "last_seq",
             "display",
         ]
         read_only_fields = fields
@@ -42,8 +65,11 @@ class RunSerializer(serializers.ModelSerializer):
     def get_explanation(self, run: Run) -> str:
         """One sentence."""
         return explain(
-            run.status, error=run.error, reason=run.reason,
-            steps=self.context.get("open_steps"), workers=self.context.get("workers"),
+            run.status,
+            error=run.error,
+            reason=run.reason,
+            steps=self.context.get("open_steps"),
+            workers=self.context.get("workers"),
         )
 
     @extend_schema_field({"type": ["string", "null"]})
@@ -92,13 +118,14 @@ class StartSerializer(StrictSerializer):
     )
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        """The environment is one of the workflow's project, by name; the agent is of that project."""
+        """Environment (by name) and agent are of the workflow's project."""
         project_id = attrs["workflow"].project_id
         name = attrs["environment"]
         environment = Environment.objects.filter(project_id=project_id, name=name).first()
         if environment is None:
-            raise InvalidInput.of("environment", f"There is no environment {name}.",
-                                  "does_not_exist")
+            raise InvalidInput.of(
+                "environment", f"There is no environment {name}.", "does_not_exist"
+            )
         attrs["environment"] = environment
         if attrs["agent"] is not None and attrs["agent"].project_id != project_id:
             raise InvalidInput.of("agent", "The agent is of another project.", "does_not_exist")
@@ -145,9 +172,28 @@ class StepSerializer(serializers.ModelSerializer):
     class Meta:
         model = Step
         fields = [
-            "id", "node", "path", "kind", "name", "status", "reason", "attempt", "input", "output",
-            "error", "started_at", "ended_at", "duration_ms", "input_tokens", "output_tokens",
-            "cost", "agent", "tool", "approval", "attempts", "calls",
+            "id",
+            "node",
+            "path",
+            "kind",
+            "name",
+            "status",
+            "reason",
+            "attempt",
+            "input",
+            "output",
+            "error",
+            "started_at",
+            "ended_at",
+            "duration_ms",
+            "input_tokens",
+            "output_tokens",
+            "cost",
+            "agent",
+            "tool",
+            "approval",
+            "attempts",
+            "calls",
         ]
         read_only_fields = fields
 
@@ -164,15 +210,27 @@ class StepSerializer(serializers.ModelSerializer):
     def get_attempts(self, step: Step) -> list[dict[str, Any]]:
         """Earlier attempts, then the one the step's own row tells of."""
         earlier = [
-            {"n": a.n, "status": a.status, "started_at": a.started_at, "ended_at": a.ended_at,
-             "error": a.error, "worker": a.worker_id}
+            {
+                "n": a.n,
+                "status": a.status,
+                "started_at": a.started_at,
+                "ended_at": a.ended_at,
+                "error": a.error,
+                "worker": a.worker_id,
+            }
             for a in sorted(step.attempts.all(), key=lambda a: a.n)
         ]
         told = {a["n"] for a in earlier}
         if step.attempt and step.attempt not in told:
             earlier.append(
-                {"n": step.attempt, "status": step.status, "started_at": step.leased_at,
-                 "ended_at": step.ended_at, "error": step.error, "worker": step.worker_id}
+                {
+                    "n": step.attempt,
+                    "status": step.status,
+                    "started_at": step.leased_at,
+                    "ended_at": step.ended_at,
+                    "error": step.error,
+                    "worker": step.worker_id,
+                }
             )
         return earlier
 

@@ -134,15 +134,21 @@ def cancel(run: Run, *, actor: Any, reason: str = "") -> Run:
 
     def verb(ledger: Ledger, locked: LockedRun) -> None:
         if locked.is_terminal:
-            raise InvalidTransition(f"The run has {_ended_as(locked.status)} already.",
-                                    code="run_ended")
+            raise InvalidTransition(
+                f"The run has {_ended_as(locked.status)} already.", code="run_ended"
+            )
         if locked.end_status:
             return
         error = {"code": "cancelled", "message": reason} if reason else None
         ledger.begin_end(locked, RunStatus.CANCELLED, "cancelled", error)
         workers.extend(row[0] for row in ledger.conn.execute(sql.RUNNING_WORKERS, [locked.id]))
-        audit.record("run.cancelled", actor=actor, project_id=locked.project_id, target=run,
-                     after={"reason": reason})
+        audit.record(
+            "run.cancelled",
+            actor=actor,
+            project_id=locked.project_id,
+            target=run,
+            after={"reason": reason},
+        )
 
     _change(run.pk, verb)
     for worker_id in workers:
@@ -195,9 +201,15 @@ def retry(run: Run, *, actor: Any, start_from: str = "failed", input: Any = None
             code="unresolved_effect",
         )
     request = StartRequest(
-        workflow=run.workflow, environment=run.environment,
-        input=run.input if input is None else input, trigger=run.trigger, tags=run.tags,
-        priority=run.priority, parent=run, relation=Relation.RETRY, simulated=run.simulated,
+        workflow=run.workflow,
+        environment=run.environment,
+        input=run.input if input is None else input,
+        trigger=run.trigger,
+        tags=run.tags,
+        priority=run.priority,
+        parent=run,
+        relation=Relation.RETRY,
+        simulated=run.simulated,
     )
     version = WorkflowVersion.objects.get(pk=run.workflow_version_id)
     graph = graph_of(version)
@@ -209,8 +221,13 @@ def retry(run: Run, *, actor: Any, start_from: str = "failed", input: Any = None
     with transaction.atomic():
         run_id = add_run(rows, request, version, graph, pin(request, graph), actor, carried)
         rows.write()
-        audit.record("run.retried", actor=actor, project_id=run.project_id, target=run,
-                     after={"from": start_from, "new_run": str(run_id)})
+        audit.record(
+            "run.retried",
+            actor=actor,
+            project_id=run.project_id,
+            target=run,
+            after={"from": start_from, "new_run": str(run_id)},
+        )
     _tell(rows.groups(), rows.queues)
     return Run.objects.for_list().get(pk=run_id)
 
@@ -222,11 +239,15 @@ def _carried(run: Run, graph: Graph, start_from: str) -> dict[str, dict[str, Any
         return {}
     steps = {s.node: s for s in Step.objects.filter(run=run, path="")}
     if start_from == "failed":
-        again = {n for n, s in steps.items() if s.status not in (
-            StepStatus.SUCCEEDED, StepStatus.SKIPPED)}
+        again = {
+            n
+            for n, s in steps.items()
+            if s.status not in (StepStatus.SUCCEEDED, StepStatus.SKIPPED)
+        }
         if not again:
-            raise DomainError("No step of this run failed; retry it from the start.",
-                              code="nothing_failed")
+            raise DomainError(
+                "No step of this run failed; retry it from the start.", code="nothing_failed"
+            )
     elif start_from in steps:
         again = {start_from}
     else:
@@ -235,8 +256,11 @@ def _carried(run: Run, graph: Graph, start_from: str) -> dict[str, dict[str, Any
     kept = {n: s for n, s in steps.items() if n not in again and s.status in STEP_TERMINAL}
     return {
         node: {
-            "status": step.status, "output": step.output, "started_at": step.started_at,
-            "ended_at": step.ended_at, "edges": _edges_taken(graph, node, step, steps),
+            "status": step.status,
+            "output": step.output,
+            "started_at": step.started_at,
+            "ended_at": step.ended_at,
+            "edges": _edges_taken(graph, node, step, steps),
         }
         for node, step in kept.items()
     }
@@ -253,9 +277,7 @@ def _behind(graph: Graph, nodes: Iterable[str]) -> set[str]:
     return found
 
 
-def _edges_taken(
-    graph: Graph, node: str, step: Step, steps: Mapping[str, Step]
-) -> list[bool]:
+def _edges_taken(graph: Graph, node: str, step: Step, steps: Mapping[str, Step]) -> list[bool]:
     """The outcome of each edge out of a kept step, as it was decided."""
     if step.edges is not None:
         return step.edges

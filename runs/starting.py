@@ -52,9 +52,17 @@ class StartRequest:
     def fingerprint(self) -> str:
         """What makes two requests the same, for the idempotency key."""
         text = dumps(
-            [self.workflow.pk, self.environment.name, self.input, self.version,
-             self.agent.pk if self.agent else None, self.trigger, self.tags, self.priority,
-             self.deadline_seconds]
+            [
+                self.workflow.pk,
+                self.environment.name,
+                self.input,
+                self.version,
+                self.agent.pk if self.agent else None,
+                self.trigger,
+                self.tags,
+                self.priority,
+                self.deadline_seconds,
+            ]
         )
         return hashlib.sha256(text).hexdigest()
 
@@ -118,8 +126,9 @@ def resolve_version(request: StartRequest) -> WorkflowVersion:
         return workflow.released
     version = WorkflowVersion.objects.filter(workflow=workflow, number=request.version).first()
     if version is None:
-        raise InvalidInput.of("version", f"There is no version {request.version}.",
-                              "does_not_exist")
+        raise InvalidInput.of(
+            "version", f"There is no version {request.version}.", "does_not_exist"
+        )
     if version.state == WorkflowVersion.State.DRAFT and request.trigger != "test":
         raise DomainError(
             f"Version {version.number} is a draft; drafts run as tests only.", code="not_released"
@@ -207,8 +216,13 @@ def _all_nodes(graph: Graph) -> Iterable[Node]:
 
 
 def add_run(
-    rows: Rows, request: StartRequest, version: WorkflowVersion, graph: Graph, pins: Pins,
-    actor: Any, carried: Mapping[str, Mapping[str, Any]] | None = None,
+    rows: Rows,
+    request: StartRequest,
+    version: WorkflowVersion,
+    graph: Graph,
+    pins: Pins,
+    actor: Any,
+    carried: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> UUID:
     """Append one run's rows. `carried` holds ended steps of an earlier run, by node, that are kept
     instead of being done again. Returns the run's id."""
@@ -221,8 +235,12 @@ def add_run(
     ready = [s for s in steps if s["status"] == StepStatus.READY]
     is_open = [s for s in steps if s["status"] in (StepStatus.READY, StepStatus.PENDING)]
     project_id = request.workflow.project_id
-    data = {"status": "queued", "workflow": request.workflow.pk, "version": version.number,
-            "trigger": request.trigger}
+    data = {
+        "status": "queued",
+        "workflow": request.workflow.pk,
+        "version": version.number,
+        "trigger": request.trigger,
+    }
     rows.events.append(_event(run_id, project_id, 1, "run.queued", None, data))
     for seq, step in enumerate(ready, start=2):
         event = _event(run_id, project_id, seq, "step.ready", step["id"], {"node": step["node"]})
@@ -232,26 +250,47 @@ def add_run(
     rows.steps += steps
     rows.runs.append(
         {
-            "id": run_id, "project": project_id, "workflow": request.workflow.pk,
-            "version": version.pk, "environment": request.environment.pk,
-            "trigger": request.trigger, "input": request.input, "pins": pins.as_json(),
-            "tags": request.tags, "priority": request.priority,
-            "parent": parent.pk if parent else None, "relation": request.relation,
-            "root": parent.root_id if parent else run_id, "by_type": who["type"],
-            "by_id": who["id"], "by_name": str(who["name"])[:120],
-            "simulated": request.simulated, "key": request.idempotency_key,
+            "id": run_id,
+            "project": project_id,
+            "workflow": request.workflow.pk,
+            "version": version.pk,
+            "environment": request.environment.pk,
+            "trigger": request.trigger,
+            "input": request.input,
+            "pins": pins.as_json(),
+            "tags": request.tags,
+            "priority": request.priority,
+            "parent": parent.pk if parent else None,
+            "relation": request.relation,
+            "root": parent.root_id if parent else run_id,
+            "by_type": who["type"],
+            "by_id": who["id"],
+            "by_name": str(who["name"])[:120],
+            "simulated": request.simulated,
+            "key": request.idempotency_key,
             "sha": request.fingerprint() if request.idempotency_key else "",
-            "deadline": request.deadline_seconds, "open": len(is_open), "busy": len(ready),
+            "deadline": request.deadline_seconds,
+            "open": len(is_open),
+            "busy": len(ready),
             "events": 1 + len(ready),
         }
     )
-    after = {"workflow": request.workflow.slug, "version": version.number,
-             "environment": request.environment.name, "trigger": request.trigger}
+    after = {
+        "workflow": request.workflow.slug,
+        "version": version.number,
+        "environment": request.environment.name,
+        "trigger": request.trigger,
+    }
     rows.audit.append(
         {
-            "id": run_id, "project": project_id, "by_type": who["type"], "by_id": who["id"],
-            "by_name": str(who["name"])[:120], "action": "run.started",
-            "name": request.workflow.name, "after": after,
+            "id": run_id,
+            "project": project_id,
+            "by_type": who["type"],
+            "by_id": who["id"],
+            "by_name": str(who["name"])[:120],
+            "action": "run.started",
+            "name": request.workflow.name,
+            "after": after,
             "request": structlog.contextvars.get_contextvars().get("request_id", ""),
         }
     )
@@ -261,12 +300,23 @@ def add_run(
 def _event(
     run_id: UUID, project_id: UUID, seq: int, event_type: str, step_id: UUID | None, data: Any
 ) -> dict[str, Any]:
-    return {"s": run_id, "p": project_id, "n": seq, "t": event_type, "st": step_id, "d": data,
-            "a": event_type.startswith("run.")}
+    return {
+        "s": run_id,
+        "p": project_id,
+        "n": seq,
+        "t": event_type,
+        "st": step_id,
+        "d": data,
+        "a": event_type.startswith("run."),
+    }
 
 
 def _step_row(
-    run_id: UUID, node: Node, graph: Graph, pins: Pins, request: StartRequest,
+    run_id: UUID,
+    node: Node,
+    graph: Graph,
+    pins: Pins,
+    request: StartRequest,
     carried: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
     queue, pool, tool_id, agent_id = SHARED_QUEUE, "cpu", None, None
@@ -279,11 +329,23 @@ def _step_row(
         queue = pins.queues.get(agent_id, SHARED_QUEUE)
     incoming = len(graph.into[node.id])
     row = {
-        "id": uuid7(), "run": run_id, "node": node.id, "position": node.index, "kind": node.kind,
-        "name": node.name or node.id, "left": incoming, "taken": 0, "queue": queue, "pool": pool,
-        "priority": request.priority, "agent": agent_id, "tool": tool_id,
+        "id": uuid7(),
+        "run": run_id,
+        "node": node.id,
+        "position": node.index,
+        "kind": node.kind,
+        "name": node.name or node.id,
+        "left": incoming,
+        "taken": 0,
+        "queue": queue,
+        "pool": pool,
+        "priority": request.priority,
+        "agent": agent_id,
+        "tool": tool_id,
         "status": StepStatus.READY if incoming == 0 else StepStatus.PENDING,
-        "output": None, "started_at": None, "ended_at": None,
+        "output": None,
+        "started_at": None,
+        "ended_at": None,
     }
     if carried is not None:
         row.update({k: carried[k] for k in ("status", "output", "started_at", "ended_at")})
@@ -314,10 +376,14 @@ def ask_gate(request: StartRequest, version: WorkflowVersion) -> gate.Verdict:
     verdict = gate.check(
         "run.start",
         {
-            "project_id": request.workflow.project_id, "workflow": request.workflow.slug,
-            "workflow_id": request.workflow.pk, "version": version.number,
-            "environment": request.environment.name, "trigger": request.trigger,
-            "input": request.input, "tags": request.tags,
+            "project_id": request.workflow.project_id,
+            "workflow": request.workflow.slug,
+            "workflow_id": request.workflow.pk,
+            "version": version.number,
+            "environment": request.environment.name,
+            "trigger": request.trigger,
+            "input": request.input,
+            "tags": request.tags,
         },
     )
     if verdict.outcome == "deny":
@@ -336,5 +402,3 @@ def refuse_frozen(request: StartRequest) -> None:
     if project.frozen_at is not None or request.environment.frozen_at is not None:
         where = project.name if project.frozen_at else request.environment.name
         raise DomainError(f"{where} is frozen; no run starts until it is thawed.", code="frozen")
-
-

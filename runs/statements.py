@@ -3,7 +3,9 @@
 _RUN_COLUMNS = """id, project_id, workflow_id, workflow_version_id, status, end_status, reason,
   last_seq, open_steps, busy_steps, priority"""
 
-LOCK_RUNS = f"SELECT {_RUN_COLUMNS} FROM run WHERE id = ANY(%s) ORDER BY id FOR NO KEY UPDATE"
+LOCK_RUNS = f"""
+SELECT {_RUN_COLUMNS} FROM run WHERE id = ANY(%s) ORDER BY id FOR NO KEY UPDATE
+"""  # noqa: S608 (constants only)
 LOCK_FREE_RUNS = LOCK_RUNS + " SKIP LOCKED"
 
 # Leases that still hold. Locked after the run, so that nobody rotates them meanwhile.
@@ -23,7 +25,7 @@ FRONTIER = f"""
 SELECT {_STEP_COLUMNS} FROM step s
 JOIN unnest(%s::uuid[], %s::text[], %s::text[]) AS f(run_id, path, node)
   ON s.run_id = f.run_id AND s.path = f.path AND s.node = f.node
-"""
+"""  # noqa: S608
 
 # `ending` are steps whose own end is part of the same decision.
 CANCEL_OPEN_STEPS = """

@@ -40,8 +40,13 @@ class Store:
         """Write the intent of an outside effect under the lease, before the call; LeaseLost where
         the lease is gone. Returns the row: an older intent of the same call where there is one."""
         params = {
-            **effect, "id": uuid7(), "run": step.run.id, "step": step.id, "lease": step.lease,
-            "ordinal": ordinal, "arguments": _json(effect["arguments"]),
+            **effect,
+            "id": uuid7(),
+            "run": step.run.id,
+            "step": step.id,
+            "lease": step.lease,
+            "ordinal": ordinal,
+            "arguments": _json(effect["arguments"]),
         }
         with self.pool.connection() as conn:
             rows = read_rows(conn, sql.DECLARE_EFFECT, params)
@@ -75,9 +80,7 @@ class Store:
             return read_rows(conn, sql.CHECKPOINTS, [step.id])
 
 
-def decide(
-    conn: psycopg.Connection, facts: Facts, run_id: UUID
-) -> tuple[list[str], set[str]]:
+def decide(conn: psycopg.Connection, facts: Facts, run_id: UUID) -> tuple[list[str], set[str]]:
     """Wait for the run's row and decide the steps that ended while it was busy, in a transaction of
     its own. Returns the live groups and the queues to ring."""
     with conn.transaction():
@@ -90,11 +93,21 @@ def decide(
         frontier = LoadedFrontier(conn)
         for row in read_rows(conn, sql.TAKE_UNDECIDED, [run_id]):
             ended = Ended(
-                step_id=row["id"], run_id=run_id, path=row["path"], node=row["node"],
-                lease=row["id"], status=row["status"], reason=row["reason"], error=row["error"],
-                output=row["output"], edges=tuple(row["edges"] or ()), is_fatal=row["fatal"],
-                input_tokens=row["input_tokens"], output_tokens=row["output_tokens"],
-                cost=row["cost"], unpriced_calls=row["unpriced_calls"],
+                step_id=row["id"],
+                run_id=run_id,
+                path=row["path"],
+                node=row["node"],
+                lease=row["id"],
+                status=row["status"],
+                reason=row["reason"],
+                error=row["error"],
+                output=row["output"],
+                edges=tuple(row["edges"] or ()),
+                is_fatal=row["fatal"],
+                input_tokens=row["input_tokens"],
+                output_tokens=row["output_tokens"],
+                cost=row["cost"],
+                unpriced_calls=row["unpriced_calls"],
             )
             remember(facts, ended)
             ledger.note_end(run, ended)

@@ -158,8 +158,8 @@ class Sweeper:
             self._announce_all(ledger.groups(), set())
 
     def mend_idle_runs(self) -> None:
-        """Runs that claim to run without a live step: there must be none. They are settled again and
-        said aloud."""
+        """Runs that claim to run without a live step: there must be none. They are settled again
+        and said aloud."""
         for (run_id,) in self.conn.execute(sql.IDLE_RUNNING_RUNS).fetchall():
             logger.error("run %s has no live step; settling it again", run_id)
             with self.conn.transaction():
@@ -176,8 +176,9 @@ class Sweeper:
 
     def _settle(self, ledger: Ledger, run: LockedRun) -> None:
         graph = self.facts.graph(self.conn, run.version_id)
-        settle(ledger, run, graph,
-               lambda run, graph: render_output(self.conn, self.facts, run, graph))
+        settle(
+            ledger, run, graph, lambda run, graph: render_output(self.conn, self.facts, run, graph)
+        )
 
     def _announce_all(self, groups: list[str], queues: set[str]) -> None:
         if groups:
@@ -186,9 +187,7 @@ class Sweeper:
             ring("wake", queue_name)
 
 
-def settle_run(
-    conn: psycopg.Connection, facts: Facts, ledger: Ledger, run_id: UUID
-) -> None:
+def settle_run(conn: psycopg.Connection, facts: Facts, ledger: Ledger, run_id: UUID) -> None:
     """End a locked run where nothing is open any more."""
     run = ledger.runs[run_id]
     graph = facts.graph(conn, run.version_id)

@@ -129,7 +129,7 @@ def conclude(step: StepWork, work: Callable[[], Done]) -> Ended | None:
 
 
 def succeeded(step: StepWork, done: Done) -> Ended | None:
-    """The end of a step whose work was done, if its output can be stored and its edges evaluated."""
+    """The end of a step whose work was done, if its output can be stored and its edges told."""
     fault = problem(done.output, MAX_OUTPUT_BYTES)
     if fault is not None:
         step.spent = done
@@ -152,8 +152,11 @@ def failed(step: StepWork, exc: Exception) -> Ended | None:
     if isinstance(exc, NeedsReconcile):
         return _ended(step, StepStatus.WAITING, step.spent, reason="reconcile")
     failure = as_failure(exc)
-    error = {"code": failure.code, "message": failure.message[:MAX_ERROR_CHARACTERS],
-             **({"details": failure.details} if failure.details else {})}
+    error = {
+        "code": failure.code,
+        "message": failure.message[:MAX_ERROR_CHARACTERS],
+        **({"details": failure.details} if failure.details else {}),
+    }
     if problem(error, MAX_OUTPUT_BYTES) is not None:
         error = {"code": failure.code, "message": "The error itself could not be stored."}
     retry = step.node.retry
@@ -162,8 +165,15 @@ def failed(step: StepWork, exc: Exception) -> Ended | None:
         ended.retry_in_ms = backoff_ms(step, failure)
         return ended
     edges, is_fatal = _edges_of_failure(step, error)
-    return _ended(step, StepStatus.FAILED, step.spent, reason=failure.code, error=error,
-                  edges=edges, is_fatal=is_fatal)
+    return _ended(
+        step,
+        StepStatus.FAILED,
+        step.spent,
+        reason=failure.code,
+        error=error,
+        edges=edges,
+        is_fatal=is_fatal,
+    )
 
 
 def as_failure(exc: Exception) -> StepFailed:
@@ -176,8 +186,12 @@ def as_failure(exc: Exception) -> StepFailed:
         return StepFailed("The step took longer than its timeout.", code="timeout")
     if isinstance(exc, DomainError):
         retryable = bool(getattr(exc, "retryable", False))
-        return StepFailed(exc.message, code=exc.code, is_retryable=retryable,
-                          retry_after_seconds=exc.extra.get("retry_after"))
+        return StepFailed(
+            exc.message,
+            code=exc.code,
+            is_retryable=retryable,
+            retry_after_seconds=exc.extra.get("retry_after"),
+        )
     return StepFailed(f"{type(exc).__name__}: {exc}", code="internal_error")
 
 
@@ -208,8 +222,18 @@ def _edges_of_failure(step: StepWork, error: Any) -> tuple[tuple[bool, ...], boo
 
 def _ended(step: StepWork, status: str, used: Done, **rest: Any) -> Ended:
     return Ended(
-        step_id=step.id, run_id=step.run.id, path=step.path, node=step.node.id, lease=step.lease,
-        status=str(status), input=used.input if used.input is not None else step.input,
-        input_tokens=used.input_tokens, output_tokens=used.output_tokens, cost=used.cost,
-        unpriced_calls=used.unpriced_calls, calls=used.calls, attempt=step.attempt, **rest,
+        step_id=step.id,
+        run_id=step.run.id,
+        path=step.path,
+        node=step.node.id,
+        lease=step.lease,
+        status=str(status),
+        input=used.input if used.input is not None else step.input,
+        input_tokens=used.input_tokens,
+        output_tokens=used.output_tokens,
+        cost=used.cost,
+        unpriced_calls=used.unpriced_calls,
+        calls=used.calls,
+        attempt=step.attempt,
+        **rest,
     )

@@ -39,18 +39,29 @@ async def work_async(step: StepWork) -> Done:
         kept = await asyncio.to_thread(step.worker.store.checkpoints, step)
     try:
         outcome = await run_agent(
-            spec, prompt, ports=ports, tools=[_definition(t) for t in tools.values()],
-            checkpoints=kept, api_key=key, allowed_hosts=hosts,
+            spec,
+            prompt,
+            ports=ports,
+            tools=[_definition(t) for t in tools.values()],
+            checkpoints=kept,
+            api_key=key,
+            allowed_hosts=hosts,
         )
     except ProviderError as exc:
         raise StepFailed(
-            exc.message, code=exc.code, is_retryable=exc.retryable,
+            exc.message,
+            code=exc.code,
+            is_retryable=exc.retryable,
             retry_after_seconds=exc.retry_after,
         ) from exc
     if not outcome.is_success:
         step.check_cancelled()
-        raise StepFailed(outcome.message, code=outcome.code, is_retryable=False,
-                         details={**outcome.details, "output": outcome.output})
+        raise StepFailed(
+            outcome.message,
+            code=outcome.code,
+            is_retryable=False,
+            details={**outcome.details, "output": outcome.output},
+        )
     done = step.spent
     done.output, done.input = outcome.output, step.input
     return done
@@ -59,8 +70,11 @@ async def work_async(step: StepWork) -> Done:
 def _tool(step: StepWork, slug: str) -> ToolCallable:
     version_id = step.run.pins["tools"].get(slug)
     if version_id is None:
-        raise StepFailed(f"The agent's tool {slug} is not pinned by this run.",
-                         code="tool_missing", is_retryable=False)
+        raise StepFailed(
+            f"The agent's tool {slug} is not pinned by this run.",
+            code="tool_missing",
+            is_retryable=False,
+        )
     return callable_of(version_id)
 
 
@@ -71,9 +85,7 @@ def _definition(tool: ToolCallable) -> ToolDefinition:
 class Ports(LoopPorts):
     """The loop's surroundings in a step of a run."""
 
-    def __init__(
-        self, step: StepWork, spec: AgentSpec, tools: Mapping[str, ToolCallable]
-    ) -> None:
+    def __init__(self, step: StepWork, spec: AgentSpec, tools: Mapping[str, ToolCallable]) -> None:
         self.step = step
         self.spec = spec
         self.tools = tools
@@ -96,22 +108,41 @@ class Ports(LoopPorts):
     def _record(self, columns: dict[str, Any]) -> None:
         step, spec = self.step, self.spec
         row = {
-            "id": columns["id"], "project": step.run.project_id, "agent": spec.agent_id,
-            "version": spec.version_id, "run": step.run.id, "step": step.id,
-            "workflow": step.run.workflow_id, "environment": step.run.environment_id,
-            "turn": self.turn, "provider": spec.provider, "model": columns["model"],
-            "response_model": columns["response_model"], "state": columns["state"],
-            "error": columns["error_code"], "finish": columns["finish_reason"],
-            "it": columns["input_tokens"], "ot": columns["output_tokens"],
-            "cr": columns["cache_read_tokens"], "cw": columns["cache_write_tokens"],
-            "rt": columns["reasoning_tokens"], "ms": columns["latency_ms"],
-            "first_ms": columns["first_token_ms"], "cost": columns["cost"],
-            "currency": columns["currency"], "price_status": columns["price_status"],
+            "id": columns["id"],
+            "project": step.run.project_id,
+            "agent": spec.agent_id,
+            "version": spec.version_id,
+            "run": step.run.id,
+            "step": step.id,
+            "workflow": step.run.workflow_id,
+            "environment": step.run.environment_id,
+            "turn": self.turn,
+            "provider": spec.provider,
+            "model": columns["model"],
+            "response_model": columns["response_model"],
+            "state": columns["state"],
+            "error": columns["error_code"],
+            "finish": columns["finish_reason"],
+            "it": columns["input_tokens"],
+            "ot": columns["output_tokens"],
+            "cr": columns["cache_read_tokens"],
+            "cw": columns["cache_write_tokens"],
+            "rt": columns["reasoning_tokens"],
+            "ms": columns["latency_ms"],
+            "first_ms": columns["first_token_ms"],
+            "cost": columns["cost"],
+            "currency": columns["currency"],
+            "price_status": columns["price_status"],
         }
         event = {
-            "model": row["model"], "status": row["state"], "turn": self.turn,
-            "latency_ms": row["ms"], "input_tokens": row["it"], "output_tokens": row["ot"],
-            "cost": money(row["cost"]), "price_status": row["price_status"],
+            "model": row["model"],
+            "status": row["state"],
+            "turn": self.turn,
+            "latency_ms": row["ms"],
+            "input_tokens": row["it"],
+            "output_tokens": row["ot"],
+            "cost": money(row["cost"]),
+            "price_status": row["price_status"],
         }
         step.spent.calls.append({"kind": "model", "row": row, "event": event})
 
@@ -122,9 +153,7 @@ class Ports(LoopPorts):
         step, tool = self.step, self.tools[slug]
         call = ToolStep(step, tool, arguments, call_context(step, ordinal), ordinal)
         if tool.secret_names:
-            call.context.secrets = await asyncio.to_thread(
-                secrets_of, tool, step.run.project_id
-            )
+            call.context.secrets = await asyncio.to_thread(secrets_of, tool, step.run.project_id)
         if call.is_declared:
             kept = await asyncio.to_thread(declare, call)
             if kept is not None:
@@ -165,16 +194,19 @@ class Ports(LoopPorts):
         self, slug: str, arguments: dict[str, Any], call_id: str, *, ordinal: int
     ) -> gate.Verdict:
         """The policy's word on a tool call of the model."""
-        tool = self.tools[slug]
-        about = {"slug": slug, "kind": tool.kind, "stakes": tool.stakes,
-                 "effect_class": tool.effect_class, "tags": list(tool.tags)}
-        return gate.check("tool.call", {**self._about(), "tool": about, "arguments": arguments})
+        tool = self.tools[slug].facts()
+        return gate.check("tool.call", {**self._about(), "tool": tool, "arguments": arguments})
 
     def _about(self) -> dict[str, Any]:
         run = self.step.run
-        return {"project_id": run.project_id, "environment": run.environment,
-                "workflow": run.workflow, "run_id": run.id, "step_id": self.step.id,
-                "agent": self.spec.slug}
+        return {
+            "project_id": run.project_id,
+            "environment": run.environment,
+            "workflow": run.workflow,
+            "run_id": run.id,
+            "step_id": self.step.id,
+            "agent": self.spec.slug,
+        }
 
     def is_cancelled(self) -> bool:
         """Whether the run is being cancelled."""

@@ -46,9 +46,7 @@ async def work_async(step: StepWork) -> Done:
     """The tool's output; for tools that wait on the network."""
     call = begin(step)
     if call.tool.secret_names:
-        call.context.secrets = await asyncio.to_thread(
-            secrets_of, call.tool, step.run.project_id
-        )
+        call.context.secrets = await asyncio.to_thread(secrets_of, call.tool, step.run.project_id)
     if call.is_declared:
         kept = await asyncio.to_thread(declare, call)
         if kept is not None:
@@ -60,8 +58,10 @@ async def work_async(step: StepWork) -> Done:
         raise failure from exc
     except asyncio.CancelledError:
         raise
-    return await asyncio.to_thread(end_well, call, result) if call.is_declared else end_well(
-        call, result
+    return (
+        await asyncio.to_thread(end_well, call, result)
+        if call.is_declared
+        else end_well(call, result)
     )
 
 
@@ -88,7 +88,9 @@ class ToolStep:
 
 def effect_key(step: StepWork, ordinal: int) -> str:
     """The same for a repetition of one call, also in a retry of the run; new for a fork."""
-    return str(uuid.uuid5(EFFECT_NAMESPACE, f"{step.run.root_id}:{step.path}.{step.node.id}:{ordinal}"))
+    return str(
+        uuid.uuid5(EFFECT_NAMESPACE, f"{step.run.root_id}:{step.path}.{step.node.id}:{ordinal}")
+    )
 
 
 def begin(step: StepWork) -> ToolStep:
@@ -118,10 +120,12 @@ def ask_gate(step: StepWork, tool: ToolCallable, arguments: Any) -> None:
     verdict = gate.check(
         "tool.call",
         {
-            "project_id": step.run.project_id, "environment": step.run.environment,
-            "workflow": step.run.workflow, "run_id": step.run.id, "step_id": step.id,
-            "tool": {"slug": tool.slug, "kind": tool.kind, "stakes": tool.stakes,
-                     "effect_class": tool.effect_class, "tags": list(tool.tags)},
+            "project_id": step.run.project_id,
+            "environment": step.run.environment,
+            "workflow": step.run.workflow,
+            "run_id": step.run.id,
+            "step_id": step.id,
+            "tool": tool.facts(),
             "arguments": arguments,
         },
     )
@@ -136,9 +140,12 @@ def declare(call: ToolStep) -> Done | None:
         call.step,
         call.ordinal,
         {
-            "key": call.context.idempotency_key, "tool_id": call.tool.tool_id,
-            "tool_name": call.tool.slug, "effect_class": call.tool.effect_class,
-            "args_sha256": call.args_sha256, "arguments": call.arguments,
+            "key": call.context.idempotency_key,
+            "tool_id": call.tool.tool_id,
+            "tool_name": call.tool.slug,
+            "effect_class": call.tool.effect_class,
+            "args_sha256": call.args_sha256,
+            "arguments": call.arguments,
         },
     )
     if row["is_new"]:
@@ -155,7 +162,8 @@ def end_well(call: ToolStep, result: Result) -> Done:
     if call.is_declared:
         call.step.worker.store.fulfil(call.step, call.ordinal, result.output)
     return Done(
-        output=_marked(result), input=call.arguments,
+        output=_marked(result),
+        input=call.arguments,
         calls=[call_record(call, "succeeded", result.latency_ms, "")],
     )
 
@@ -180,8 +188,11 @@ def end_badly(call: ToolStep, exc: ToolError) -> Exception:
     if exc.response:
         details["response"] = exc.response
     return StepFailed(
-        exc.message, code=exc.code, is_retryable=exc.retryable,
-        retry_after_seconds=exc.retry_after_seconds, details=details,
+        exc.message,
+        code=exc.code,
+        is_retryable=exc.retryable,
+        retry_after_seconds=exc.retry_after_seconds,
+        details=details,
     )
 
 
@@ -189,11 +200,20 @@ def call_record(call: ToolStep, state: str, latency_ms: float, error: str) -> di
     """The row and the event of one call."""
     step, tool = call.step, call.tool
     row = {
-        "id": uuid7(), "project": step.run.project_id, "tool": tool.tool_id,
-        "version": tool.version_id, "run": step.run.id, "step": step.id,
-        "agent": None, "workflow": step.run.workflow_id, "state": state, "error": error,
-        "ms": latency_ms, "args": call.args_sha256,
-        "key": call.context.idempotency_key if call.is_declared else "", "cost": None,
+        "id": uuid7(),
+        "project": step.run.project_id,
+        "tool": tool.tool_id,
+        "version": tool.version_id,
+        "run": step.run.id,
+        "step": step.id,
+        "agent": None,
+        "workflow": step.run.workflow_id,
+        "state": state,
+        "error": error,
+        "ms": latency_ms,
+        "args": call.args_sha256,
+        "key": call.context.idempotency_key if call.is_declared else "",
+        "cost": None,
     }
     event = {"tool": tool.slug, "status": state, "latency_ms": latency_ms}
     if error:

@@ -1,4 +1,4 @@
-"""`manage.py worker`: one worker process: Dramatiq hears the doorbells, the engine does the work."""
+"""`manage.py worker`: one worker process. Dramatiq hears the doorbells, the engine works."""
 
 import logging
 import os
