@@ -141,6 +141,13 @@ class ScopedViewSet(viewsets.ModelViewSet):
     lookup_value_regex = "[^/.]+"
     audit_fields: ClassVar[tuple[str, ...]] = ("name",)
 
+    @classmethod
+    def get_extra_actions(cls) -> list[Any]:
+        """`restore` only where there is a trash to bring rows back from."""
+        has_trash = cls.model.soft_deletes and "post" in cls.http_method_names
+        found = super().get_extra_actions()
+        return [extra for extra in found if has_trash or extra.__name__ != "restore"]
+
     def verb_for(self, action_name: str | None) -> str:
         """The permission verb of an action."""
         return self.verbs.get(action_name or "") or STANDARD_VERBS.get(action_name or "", "view")
