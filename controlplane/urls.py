@@ -11,6 +11,10 @@ urlpatterns = [
     path("api/v1/", include("controlplane.api_urls")),
     path("accounts/", include("projects.account_urls")),
     path("admin/", admin.site.urls),
+    path("", views.dashboard, name="dashboard"),
     path("components/", views.components, name="components"),
     path("projects/", include("projects.urls")),
+    path("tools/", include("tools.urls")),
+    path("agents/", include("agents.urls")),
+    path("runs/", include("runs.urls")),
 ]

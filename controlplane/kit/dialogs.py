@@ -78,6 +78,8 @@ class FormDialog(KitView):
     def save(self, form: Any) -> Any:
         """Save through the API's viewset; override to call a service."""
         door = self.viewset_class(request=self.request, kwargs=self.kwargs, action="")
+        if self.row is not None:
+            self.row = self.model.objects.select_for_update(of=("self",)).get(pk=self.row.pk)
         before = door.facts(self.row) if self.row else None
         serializer = door.serializer_class(
             self.row,

@@ -174,9 +174,10 @@ class DetailView(KitView):
     """One thing with tabs; the tab is in the URL. `tabs` maps ?tab= to (label, fragment);
     `fragments` maps the id of a part that changes alone to its template."""
 
-    template_name: ClassVar[str]
+    template_name: ClassVar[str] = "kit/detail.html"
     tabs: ClassVar[Mapping[str, tuple[str, str]]] = {}
     fragments: ClassVar[Mapping[str, str]] = {}
+    crumb: ClassVar[tuple[str, str]] = ("", "")
 
     def get(self, request: HttpRequest, pk: str) -> HttpResponse:
         """The page, or the part of it that htmx is about to replace."""
@@ -198,7 +199,9 @@ class DetailView(KitView):
         return {
             "object": self.row,
             "tab": self.tab,
+            "crumb": {"label": self.crumb[0], "url": self.crumb[1]},
             "actions": self.get_actions(),
+            "facts": self.get_facts(),
             "panel": self.tabs[self.tab][1] if self.tabs else "",
             "tabs": [
                 {
@@ -214,6 +217,10 @@ class DetailView(KitView):
     def get_counts(self) -> Mapping[str, int]:
         """Figures beside the names of tabs."""
         return {}
+
+    def get_facts(self) -> list[dict[str, Any]]:
+        """The strip under the head: {label, value, note}."""
+        return []
 
     def get_actions(self) -> list[Verb]:
         """The buttons beside the heading."""

@@ -1,0 +1,62 @@
+"""Forms of the dialogs of agents."""
+
+from typing import Any
+
+from django import forms
+from django.urls import reverse
+
+from agents.models import Agent, Kind
+from controlplane.kit.forms import DialogForm, JsonField, TagsField
+
+CONFIGS: dict[str, dict[str, Any]] = {
+    Kind.MODEL: {
+        "provider": "openai", "base_url": None, "model": "gpt-5-mini", "secret": None,
+        "instructions": "", "parameters": {"temperature": 0.2}, "tools": [],
+        "output_schema": None,
+        "limits": {"turns": 20, "tokens": 50000, "cost": "1.00", "seconds": 300},
+    },
+    Kind.REMOTE: {"url": "https://"},
+    Kind.WORKER: {},
+}  # fmt: skip
+HELP = {
+    Kind.MODEL: "provider is openai, anthropic or embedded; base_url points at any server that "
+    "speaks OpenAI's protocol; secret names one of the project's secrets; tools are slugs.",
+    Kind.REMOTE: "The address of the agent.",
+    Kind.WORKER: "What the worker program is told.",
+}
+
+
+class AgentForm(DialogForm):
+    """An agent with its configuration. Kind and slug are chosen once."""
+
+    kind = forms.ChoiceField(choices=Kind.choices)
+    name = forms.CharField(max_length=120)
+    slug = forms.SlugField(max_length=63, help_text="How workflows name it; cannot change.")
+    description = forms.CharField(
+        required=False, max_length=4000, widget=forms.Textarea({"rows": 2})
+    )
+    config = JsonField(label="Configuration")
+    note = forms.CharField(
+        required=False, max_length=500, label="What changed",
+        help_text="Kept with the version that a change of the configuration makes.",
+    )  # fmt: skip
+    status = forms.ChoiceField(choices=Agent.Status.choices)
+    tags = TagsField(required=False, help_text="Words between commas.")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if self.row is not None:
+            del self.fields["kind"], self.fields["slug"]
+            kind = self.row.kind
+        else:
+            del self.fields["status"], self.fields["note"]
+            kind = self.data.get("kind") or self.initial.get("kind") or Kind.MODEL
+            self.initial |= {"kind": kind, "config": CONFIGS.get(kind, {})}
+            self.fields["kind"].widget.attrs |= {
+                "hx-get": reverse("agents:create"),
+                "hx-target": "#dialog",
+                "hx-swap": "innerHTML",
+                "hx-trigger": "change",
+                "hx-include": "[name=name], [name=slug], [name=description]",
+            }
+        self.fields["config"].help_text = HELP.get(kind, "")

@@ -1,0 +1,85 @@
+"""Forms of the dialogs of tools."""
+
+from typing import Any
+
+from django import forms
+from django.urls import reverse
+
+from controlplane.kit.forms import DialogForm, JsonField, TagsField
+from tools.functions import registry
+from tools.models import EffectClass, Kind, Stakes, Tool
+
+CONFIGS: dict[str, dict[str, Any]] = {
+    Kind.HTTP: {
+        "method": "GET", "url": "https://", "headers": {}, "query": {}, "body": None,
+        "auth": None, "allowed_hosts": [],
+    },
+    Kind.PYTHON: {"function": "echo"},
+    Kind.MCP: {"server": "", "name": ""},
+}  # fmt: skip
+HELP = {
+    Kind.HTTP: "{x} in the URL, query, headers or body takes the argument x.",
+    Kind.PYTHON: "function is one of: ",
+    Kind.MCP: "server is the id of a tool server, name one of its tools.",
+}
+
+
+class ToolForm(DialogForm):
+    """A tool with its definition. Kind and slug are chosen once."""
+
+    kind = forms.ChoiceField(choices=[(k, Kind(k).label) for k in CONFIGS])
+    name = forms.CharField(max_length=120)
+    slug = forms.SlugField(
+        max_length=63, help_text="How workflows and agents name it; cannot change."
+    )
+    description = forms.CharField(
+        required=False, max_length=4000, widget=forms.Textarea({"rows": 2}),
+        help_text="Models read this to know when to call it.",
+    )  # fmt: skip
+    config = JsonField(label="Definition")
+    input_schema = JsonField(label="Schema of the arguments", required=False)
+    output_schema = JsonField(label="Schema of the output", required=False)
+    effect_class = forms.ChoiceField(
+        label="If repeated", choices=EffectClass.choices, initial=EffectClass.UNSAFE,
+        help_text="What a second call after a crash would do outside.",
+    )  # fmt: skip
+    stakes = forms.ChoiceField(choices=Stakes.choices, initial=Stakes.WRITE)
+    timeout_seconds = forms.FloatField(initial=30, min_value=0.1, max_value=3600)
+    rate_limit = JsonField(
+        required=False,
+        help_text='Such as {"limit": 10, "per_seconds": 1, "when_limited": "wait"}.',
+    )
+    status = forms.ChoiceField(choices=Tool.Status.choices)
+    tags = TagsField(required=False, help_text="Words between commas.")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if self.row is not None:
+            del self.fields["kind"], self.fields["slug"]
+            kind = self.row.kind
+        else:
+            del self.fields["status"]
+            kind = self.data.get("kind") or self.initial.get("kind") or Kind.HTTP
+            self.initial |= {"kind": kind, "config": CONFIGS.get(kind, {})}
+            self.initial.setdefault("input_schema", {"type": "object", "properties": {}})
+            self.fields["kind"].widget.attrs |= {
+                "hx-get": reverse("tools:create"),
+                "hx-target": "#dialog",
+                "hx-swap": "innerHTML",
+                "hx-trigger": "change",
+                "hx-include": "[name=name], [name=slug], [name=description]",
+            }
+        names = ", ".join(registry.names()) if kind == Kind.PYTHON else ""
+        self.fields["config"].help_text = HELP.get(kind, "") + names
+
+    def body(self) -> dict[str, Any]:
+        """As the API takes it: no schema of arguments means any object."""
+        body = super().body()
+        body["input_schema"] = body["input_schema"] or {"type": "object"}
+        return body
+
+
+class TestForm(DialogForm):
+    """Arguments for one call from the test console."""
+
+    arguments = JsonField(label="Arguments", required=True)

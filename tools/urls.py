@@ -1,0 +1,15 @@
+"""The pages of tools."""
+
+from django.urls import path
+
+from tools import views
+
+app_name = "tools"
+urlpatterns = [
+    path("", views.ToolList.as_view(), name="list"),
+    path("new/", views.ToolCreate.as_view(), name="create"),
+    path("<uuid:pk>/", views.ToolPage.as_view(), name="detail"),
+    path("<uuid:pk>/edit/", views.ToolEdit.as_view(), name="edit"),
+    path("<uuid:pk>/delete/", views.ToolDelete.as_view(), name="delete"),
+    path("<uuid:pk>/test/", views.ToolTest.as_view(), name="test"),
+]
