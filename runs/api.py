@@ -87,14 +87,18 @@ class RunViewSet(ScopedViewSet):
     @extend_schema(request=StartSerializer, responses={201: RunSerializer})
     def create(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         """Start a run."""
-        start = self._checked(request.data, request.headers.get("Idempotency-Key"))
+        start = self._checked(
+            request.data, self.get_serializer_context(), request.headers.get("Idempotency-Key")
+        )
         run, is_new = services.start(start, actor=request.user)
         return self.whole_answer(run, status.HTTP_201_CREATED if is_new else status.HTTP_200_OK)
 
-    def _checked(self, body: Any, key: str | None = None) -> StartRequest:
+    def _checked(
+        self, body: Any, context: dict[str, Any], key: str | None = None
+    ) -> StartRequest:
         if key is not None and not 0 < len(key) <= 255:
             raise InvalidInput.of("Idempotency-Key", "Use 1 to 255 characters.")
-        serializer = StartSerializer(data=body, context=self.get_serializer_context())
+        serializer = StartSerializer(data=body, context=context)
         serializer.is_valid(raise_exception=True)
         start = serializer.as_request(key)
         require(self.request.user, "runs.add_run", start.workflow)
@@ -108,8 +112,9 @@ class RunViewSet(ScopedViewSet):
         if not isinstance(bodies, list) or not 0 < len(bodies) <= RUNS_A_BATCH:
             raise InvalidInput.of("runs", f"Give a list of 1 to {RUNS_A_BATCH} runs.")
         requests: list[StartRequest | DomainError] = []
+        context = {**self.get_serializer_context(), "seen": {}}
         for body in bodies:
-            requests.append(self._checked_or_refused(body))
+            requests.append(self._checked_or_refused(body, context))
         answers = services.start_batch(requests, actor=request.user)
         results = [
             {
@@ -123,9 +128,11 @@ class RunViewSet(ScopedViewSet):
         ]
         return Response({"results": results}, status=status.HTTP_201_CREATED)
 
-    def _checked_or_refused(self, body: Any) -> StartRequest | DomainError:
+    def _checked_or_refused(
+        self, body: Any, context: dict[str, Any]
+    ) -> StartRequest | DomainError:
         try:
-            return self._checked(body)
+            return self._checked(body, context)
         except Exception as exc:
             error = as_domain_error(exc)
             if error is None:

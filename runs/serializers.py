@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from typing import Any
+from uuid import UUID
 
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
@@ -103,7 +104,11 @@ class StrictSerializer(serializers.Serializer):
 class StartSerializer(StrictSerializer):
     """The body of POST /runs."""
 
-    workflow = RelatedId(queryset=Workflow.objects.all())
+    workflow = RelatedId(
+        queryset=Workflow.objects.select_related("project", "released").defer(
+            "released__definition"
+        )
+    )
     environment = serializers.CharField(max_length=63)
     input = serializers.JSONField(default=dict)
     version = serializers.IntegerField(min_value=1, allow_null=True, default=None)
@@ -121,7 +126,7 @@ class StartSerializer(StrictSerializer):
         """Environment (by name) and agent are of the workflow's project."""
         project_id = attrs["workflow"].project_id
         name = attrs["environment"]
-        environment = Environment.objects.filter(project_id=project_id, name=name).first()
+        environment = self._environment(project_id, name)
         if environment is None:
             raise InvalidInput.of(
                 "environment", f"There is no environment {name}.", "does_not_exist"
@@ -130,6 +135,14 @@ class StartSerializer(StrictSerializer):
         if attrs["agent"] is not None and attrs["agent"].project_id != project_id:
             raise InvalidInput.of("agent", "The agent is of another project.", "does_not_exist")
         return attrs
+
+    def _environment(self, project_id: UUID, name: str) -> Environment | None:
+        """Read once for all runs of a batch."""
+        seen = self.context.setdefault("seen", {})
+        if (project_id, name) not in seen:
+            rows = Environment.objects.filter(project_id=project_id, name=name)
+            seen[project_id, name] = rows.first()
+        return seen[project_id, name]
 
     def as_request(self, idempotency_key: str | None = None) -> StartRequest:
         """What runs.services.start takes."""

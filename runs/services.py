@@ -2,6 +2,7 @@
 after commit. Permission is asked at the door."""
 
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import nullcontext
 from typing import Any
 from uuid import UUID
 
@@ -17,6 +18,7 @@ from runs.facts import Facts
 from runs.lifecycle import Ledger, LockedRun
 from runs.models import Effect, Run, Step
 from runs.starting import (
+    Pins,
     Rows,
     StartRequest,
     add_run,
@@ -39,17 +41,18 @@ def start(request: StartRequest, *, actor: Any) -> tuple[Run, bool]:
     if request.idempotency_key and (run := _started_before(request)):
         return run, False
     rows = Rows()
+    run = _prepare(rows, request, actor, {})
     try:
-        with transaction.atomic():
-            run_id = _prepare(rows, request, actor)
+        # One statement is one transaction; inside another it needs a savepoint to fail alone.
+        with transaction.atomic() if connection.in_atomic_block else nullcontext():
             rows.write()
     except IntegrityError as exc:
         constraint = getattr(getattr(exc.__cause__, "diag", None), "constraint_name", "")
-        if constraint != "run_idempotency_key" or (run := _started_before(request)) is None:
+        if constraint != "run_idempotency_key" or (old := _started_before(request)) is None:
             raise
-        return run, False
+        return old, False
     _tell(rows.groups(), rows.queues)
-    return Run.objects.for_list().get(pk=run_id), True
+    return run, True
 
 
 def start_batch(
@@ -57,30 +60,32 @@ def start_batch(
 ) -> list[Run | DomainError]:
     """Start many runs in one commit; each answer is a run or why it was refused, in order."""
     rows = Rows()
-    answers: list[UUID | DomainError] = []
-    with transaction.atomic():
-        for request in requests:
+    answers: list[Run | DomainError] = []
+    known: dict[Any, Pins] = {}
+    for request in requests:
+        try:
             if isinstance(request, DomainError):
-                answers.append(request)
-                continue
-            try:
-                answers.append(_prepare(rows, request, actor))
-            except DomainError as exc:
-                answers.append(exc)
-        if rows.runs:
-            rows.write()
+                raise request
+            answers.append(_prepare(rows, request, actor, known))
+        except DomainError as exc:
+            answers.append(exc)
+    if rows.runs:
+        rows.write()
     _tell(rows.groups(), rows.queues)
-    found = Run.objects.for_list().in_bulk([a for a in answers if isinstance(a, UUID)])
-    return [found[a] if isinstance(a, UUID) else a for a in answers]
+    return answers
 
 
-def _prepare(rows: Rows, request: StartRequest, actor: Any) -> UUID:
+def _prepare(rows: Rows, request: StartRequest, actor: Any, known: dict[Any, Pins]) -> Run:
+    """Check everything and add the rows of one run. `known` keeps the pins of a batch."""
     refuse_frozen(request)
     version = resolve_version(request)
     graph = graph_of(version)
     check_input(graph, request.input)
     ask_gate(request, version)
-    return add_run(rows, request, version, graph, pin(request, graph), actor)
+    key = (version.pk, request.environment.pk, request.agent and request.agent.pk)
+    if key not in known:
+        known[key] = pin(request, graph)
+    return add_run(rows, request, version, graph, known[key], actor)
 
 
 def _started_before(request: StartRequest) -> Run | None:

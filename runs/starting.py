@@ -223,9 +223,9 @@ def add_run(
     pins: Pins,
     actor: Any,
     carried: Mapping[str, Mapping[str, Any]] | None = None,
-) -> UUID:
+) -> Run:
     """Append one run's rows. `carried` holds ended steps of an earlier run, by node, that are kept
-    instead of being done again. Returns the run's id."""
+    instead of being done again. Returns the run as it will stand."""
     run_id, who = uuid7(), actor_facts(actor)
     steps = [
         _step_row(run_id, node, graph, pins, request, (carried or {}).get(node.id))
@@ -294,7 +294,29 @@ def add_run(
             "request": structlog.contextvars.get_contextvars().get("request_id", ""),
         }
     )
-    return run_id
+    return Run(
+        id=run_id,
+        project_id=project_id,
+        workflow=request.workflow,
+        workflow_version=version,
+        environment=request.environment,
+        trigger=request.trigger,
+        input=request.input,
+        pins=rows.runs[-1]["pins"],
+        tags=request.tags,
+        priority=request.priority,
+        parent=parent,
+        relation=request.relation,
+        root_id=rows.runs[-1]["root"],
+        started_by_type=who["type"],
+        started_by_id=who["id"],
+        started_by_name=rows.runs[-1]["by_name"],
+        simulated=request.simulated,
+        idempotency_key=request.idempotency_key,
+        open_steps=len(is_open),
+        busy_steps=len(ready),
+        last_seq=1 + len(ready),
+    )
 
 
 def _event(

@@ -39,9 +39,16 @@ class RelatedId(serializers.PrimaryKeyRelatedField):
 
     def to_internal_value(self, data: Any) -> Any:
         """The row; a malformed id is as absent as an invisible one."""
-        if parse_uuid(data) is None or isinstance(data, bool):
+        identity = parse_uuid(data)
+        if identity is None or isinstance(data, bool):
             self.fail("does_not_exist", pk_value=data)
-        return super().to_internal_value(data)
+        # A batch names the same rows again and again: `seen` in the context keeps them.
+        seen = self.context.get("seen")
+        if seen is None:
+            return super().to_internal_value(data)
+        if identity not in seen:
+            seen[identity] = super().to_internal_value(data)
+        return seen[identity]
 
     def to_representation(self, value: Any) -> str:
         """The id as text."""
