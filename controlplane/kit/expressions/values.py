@@ -13,8 +13,8 @@ from controlplane.kit.expressions.errors import Exhausted, ExpressionError
 INT64_MIN, INT64_MAX, UINT64_MAX = -(2**63), 2**63 - 1, 2**64 - 1
 MAX_RESULT_CHARS = 16 * 1024 * 1024
 MAX_RESULT_DEPTH = 100
-# What a value costs besides its text: 262,144 of them are a whole result.
-_NODE_CHARS = 64
+# What a value costs besides its text: 131,072 of them are a whole result.
+_NODE_CHARS = 128
 
 
 class UInt(int):
