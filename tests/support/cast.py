@@ -157,12 +157,22 @@ def make_tool(project: Project) -> Callable[..., Tool]:
     return make
 
 
+# Nothing listens there, and egress refuses to look.
+MODEL = {
+    "provider": "openai",
+    "base_url": "http://127.0.0.1:9/v1",
+    "model": "small",
+    "instructions": "Be brief.",
+    "tools": [],
+}
+
+
 @pytest.fixture
 def make_agent(project: Project) -> Callable[..., Agent]:
     """`make_agent(slug="packer", config={…}, **fields)` with its version 1."""
 
     def make(**fields: Any) -> Agent:
-        config = fields.pop("config", {"provider": "scripted", "model": "scripted", "tools": []})
+        config = fields.pop("config", MODEL)
         slug = fields.setdefault("slug", "packer")
         facts = {"project": project, "name": slug.title(), "kind": "model", **fields}
         agent = Agent.objects.create(**facts)

@@ -1,0 +1,156 @@
+"""What the paths of the permission table point at: rows of the cast's project, made when named."""
+
+import re
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+from django.utils import timezone
+
+from agents.models import Agent, Deployment, Instance
+from controlplane.kit.ids import uuid7
+from governance.models import AuditEntry
+from projects import keys, services
+from projects.models import Membership, Project
+from projects.people import User
+from projects.roles import Role
+from tests.support.cast import join, make_user
+
+_NAMED = re.compile(r"\{(\w+)\}")
+
+
+class World:
+    """Ids by name, for `/tools/{tool}` and for bodies. `makers` are the builders of the cast."""
+
+    def __init__(self, project: Project, own: User, makers: dict[str, Callable[..., Any]]) -> None:
+        self.project, self.own, self.makers = project, own, makers
+        self.ids: dict[str, str] = {"project": str(project.pk)}
+
+    def __getitem__(self, name: str) -> str:
+        if name not in self.ids:
+            self.ids[name] = str(getattr(self, f"make_{name}")())
+        return self.ids[name]
+
+    def fill(self, value: Any) -> Any:
+        """Text, or the texts of a body, with every `{name}` replaced by an id."""
+        if isinstance(value, str):
+            return _NAMED.sub(lambda found: self[found[1]], value)
+        if isinstance(value, dict):
+            return {key: self.fill(item) for key, item in value.items()}
+        if isinstance(value, list):
+            return [self.fill(item) for item in value]
+        return value
+
+    def make_trashed_project(self) -> Any:
+        """A deleted project with the whole cast in it."""
+        gone = services.create_project(actor=self.own, name="Gone")
+        members = Membership.objects.filter(project=self.project).exclude(user=self.own)
+        for member in members:
+            Membership.objects.create(project=gone, user=member.user, role=member.role)
+        Project.objects.filter(pk=gone.pk).update(deleted_at=timezone.now())
+        return gone.pk
+
+    def make_archived_project(self) -> Any:
+        """An archived project with the whole cast in it."""
+        old = services.create_project(actor=self.own, name="Old", status="archived")
+        for member in Membership.objects.filter(project=self.project).exclude(user=self.own):
+            Membership.objects.create(project=old, user=member.user, role=member.role)
+        return old.pk
+
+    def make_environment(self) -> Any:
+        """An environment that nothing uses."""
+        return self.project.environments.create(name="qa", rank=9).pk
+
+    def make_member(self) -> Any:
+        """A viewer's membership."""
+        user = join(self.project, "Mem", Role.VIEWER)
+        return Membership.objects.get(project=self.project, user=user).pk
+
+    def make_invitation(self) -> Any:
+        """An open invitation."""
+        actor = self.own
+        actor.forget_roles()
+        invited = services.invite(self.project, email="inv@example.com", role="viewer", actor=actor)
+        return invited[0].pk
+
+    def make_secret(self) -> Any:
+        """A secret."""
+        return self.makers["secret"]().pk
+
+    def make_key(self) -> Any:
+        """The owner's API key."""
+        self.own.forget_roles()
+        key, _ = keys.create(actor=self.own, project=self.project, name="k", scopes=[])
+        return key.pk
+
+    def make_audit(self) -> Any:
+        """The newest audit entry of the project."""
+        return AuditEntry.objects.filter(project=self.project).latest("id").pk
+
+    def make_tool(self) -> Any:
+        """A tool."""
+        return self.makers["tool"]().pk
+
+    def make_trashed_tool(self) -> Any:
+        """A deleted tool."""
+        return self.makers["tool"](slug="gone", deleted_at=timezone.now()).pk
+
+    def make_agent(self) -> Any:
+        """An agent."""
+        return self.makers["agent"]().pk
+
+    def make_trashed_agent(self) -> Any:
+        """A deleted agent."""
+        return self.makers["agent"](slug="gone", deleted_at=timezone.now()).pk
+
+    def make_workflow(self) -> Any:
+        """A released workflow."""
+        return self.makers["workflow"]().pk
+
+    def make_draft(self) -> Any:
+        """A workflow with a draft only."""
+        return self.makers["workflow"](slug="draft", released=False).pk
+
+    def make_trashed_workflow(self) -> Any:
+        """A deleted workflow."""
+        return self.makers["workflow"](slug="gone", deleted_at=timezone.now()).pk
+
+    def make_run(self) -> Any:
+        """A run that succeeded."""
+        return self.makers["run"]().pk
+
+    def make_live_run(self) -> Any:
+        """A run that is queued."""
+        return self.makers["run"](status="queued").pk
+
+    def make_paused_run(self) -> Any:
+        """A run that is paused."""
+        return self.makers["run"](status="paused", paused_at=timezone.now()).pk
+
+    def make_failed_run(self) -> Any:
+        """A run that failed."""
+        ended = timezone.now() - timedelta(minutes=1)
+        return self.makers["run"](status="failed", ended_at=ended).pk
+
+    def make_nobody(self) -> Any:
+        """An id that stands for nothing."""
+        return uuid7()
+
+    def make_person(self) -> Any:
+        """The e-mail of somebody with an account and no membership."""
+        return make_user("Per").email
+
+    def make_one(self) -> Any:
+        """The number of a version."""
+        return 1
+
+    def make_instance(self) -> Any:
+        """A worker process of the deployment of an agent."""
+        agent = Agent.objects.get(pk=self["agent"])
+        deployment = Deployment.objects.create(
+            project=self.project,
+            agent=agent,
+            target_version=agent.current,
+            environment=self.project.environments.get(name="dev"),
+        )
+        return Instance.objects.create(deployment=deployment, host="h", queue="q").pk

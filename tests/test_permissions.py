@@ -1,0 +1,326 @@
+"""The permission table: role × route × verb, each cell asked for real through its door.
+
+A new route needs a row here, or `test_every_route_has_a_row` fails. A row says the lowest role
+that may, and what each other kind of visitor gets follows: a stranger to the project 404 (or as
+the row says), nobody signed in 401 (a page: to the sign-in), a lower role 403.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from django.db import transaction
+from django.test import Client
+
+from projects.models import Project
+from projects.people import User
+from tests.support.cast import MODEL, PASSWORD, Api
+from tests.support.routes import routes, shape
+from tests.support.world import World
+
+VIEWER, OPERATOR, ADMIN, OWNER = range(4)
+# Anybody signed in, member or not; and everybody, signed in or not.
+ANYONE, EVERYBODY = -1, -2
+ROLES = ("vic", "ana", "ada", "own")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One route and method: the lowest role that may, the answer it then gets, what a stranger
+    to the project gets, and a body. `{name}` in path and body is made by tests.support.world.
+    `nobody` is for pages that only strangers see."""
+
+    method: str
+    path: str
+    lowest: int
+    ok: int
+    body: dict[str, Any] = field(default_factory=dict)
+    stranger: int = 404
+    nobody: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.path}"
+
+    def expected(self, rank: int) -> int:
+        """What a member of this rank gets."""
+        return self.ok if rank >= self.lowest else 403
+
+
+P = "{project}"
+LIST, CREATE = 200, 422  # what a stranger gets: an empty list; "no such project"
+NEW_TOOL = {
+    "project": P,
+    "slug": "t",
+    "name": "T",
+    "kind": "python",
+    "config": {"function": "echo"},
+}
+NEW_AGENT = {"project": P, "slug": "a", "name": "A", "kind": "model", "config": MODEL}
+NEW_SECRET = {"project": P, "name": "s", "value": "vvvv", "allowed_hosts": ["a.example.com"]}
+START = {"workflow": "{workflow}", "environment": "dev", "input": {}}
+REGISTER = {"email": "new@example.com", "password": PASSWORD, "name": "New"}
+SIGN_IN = {"email": "nobody@example.com", "password": "x"}
+PASSWORDS = {"current_password": "wrong", "new_password": PASSWORD}
+INVITE = {"email": "x@example.com", "role": "viewer"}
+
+API: list[Row] = [
+    # accounts: the answers of EVERYBODY and ANYONE are the same for all of them
+    Row("POST", "/auth/register", EVERYBODY, 201, REGISTER),
+    Row("POST", "/auth/login", EVERYBODY, 401, SIGN_IN),
+    Row("POST", "/auth/refresh", EVERYBODY, 401, {"refresh": "x"}),
+    Row("POST", "/auth/logout", EVERYBODY, 204, {"refresh": "x"}),
+    Row("POST", "/auth/password-reset", EVERYBODY, 202, {"email": "nobody@example.com"}),
+    Row("POST", "/auth/password-reset/confirm", EVERYBODY, 422, {"key": "x", "password": "y"}),
+    Row("GET", "/auth/me", ANYONE, 200),
+    Row("PATCH", "/auth/me", ANYONE, 200, {"name": "Other"}),
+    Row("POST", "/auth/password", ANYONE, 422, PASSWORDS),
+    Row("POST", "/auth/ws-ticket", ANYONE, 409),
+    Row("POST", "/invitations/accept", ANYONE, 404, {"token": "x"}),
+    # projects
+    Row("GET", "/projects", ANYONE, 200),
+    Row("POST", "/projects", ANYONE, 201, {"name": "P"}),
+    Row("GET", "/projects/{project}", VIEWER, 200),
+    Row("PATCH", "/projects/{project}", ADMIN, 200, {"name": "P"}),
+    Row("PUT", "/projects/{project}", ADMIN, 200, {"name": "P"}),
+    Row("DELETE", "/projects/{project}", OWNER, 204),
+    Row("POST", "/projects/{trashed_project}/restore", OWNER, 200),
+    Row("POST", "/projects/{project}/archive", ADMIN, 200),
+    Row("POST", "/projects/{archived_project}/activate", ADMIN, 200),
+    Row("GET", "/projects/{archived_project}", VIEWER, 200),
+    Row("PATCH", "/projects/{archived_project}", OWNER + 1, 403, {"name": "P"}),
+    Row("DELETE", "/projects/{archived_project}", OWNER, 204),
+    # leaving: the one owner of the cast is refused as such
+    Row("POST", "/projects/{project}/leave", VIEWER, 204),
+    Row("GET", "/projects/{project}/environments", VIEWER, 200),
+    Row("POST", "/projects/{project}/environments", ADMIN, 201, {"name": "e"}),
+    Row("GET", "/projects/{project}/environments/{environment}", VIEWER, 200),
+    Row("PATCH", "/projects/{project}/environments/{environment}", ADMIN, 200, {"rank": 3}),
+    Row("PUT", "/projects/{project}/environments/{environment}", ADMIN, 200, {"name": "qa"}),
+    Row("DELETE", "/projects/{project}/environments/{environment}", ADMIN, 204),
+    Row("GET", "/projects/{project}/members", VIEWER, 200),
+    Row("POST", "/projects/{project}/members", ADMIN, 201, INVITE),
+    Row("POST", "/projects/{project}/members", ADMIN, 201, {"email": "{person}", "role": "admin"}),
+    Row("POST", "/projects/{project}/members", OWNER, 201, {"email": "{person}", "role": "owner"}),
+    Row("GET", "/projects/{project}/members/{member}", VIEWER, 200),
+    Row("PATCH", "/projects/{project}/members/{member}", ADMIN, 200, {"role": "operator"}),
+    Row("PATCH", "/projects/{project}/members/{member}", OWNER, 200, {"role": "owner"}),
+    Row("DELETE", "/projects/{project}/members/{member}", ADMIN, 204),
+    Row("GET", "/projects/{project}/invitations", VIEWER, 200),
+    Row("GET", "/projects/{project}/invitations/{invitation}", VIEWER, 200),
+    Row("DELETE", "/projects/{project}/invitations/{invitation}", ADMIN, 204),
+    # secrets and API keys (keys are invisible below admin)
+    Row("GET", "/secrets", VIEWER, 200, stranger=LIST),
+    Row("POST", "/secrets", ADMIN, 201, NEW_SECRET, CREATE),
+    Row("GET", "/secrets/{secret}", VIEWER, 200),
+    Row("PATCH", "/secrets/{secret}", ADMIN, 200, {"allowed_hosts": ["b.example.com"]}),
+    Row("PUT", "/secrets/{secret}", ADMIN, 200, {"project": P, "name": "openai"}),
+    Row("DELETE", "/secrets/{secret}", ADMIN, 204),
+    Row("POST", "/secrets/{secret}/rotate", ADMIN, 200, {"value": "vvvvv"}),
+    Row("GET", "/api-keys", VIEWER, 200, stranger=LIST),
+    Row("POST", "/api-keys", ADMIN, 201, {"project": P, "name": "k"}, CREATE),
+    Row("GET", "/api-keys/{key}", ADMIN, 200),
+    Row("PATCH", "/api-keys/{key}", ADMIN, 200, {"name": "kk"}),
+    Row("PUT", "/api-keys/{key}", ADMIN, 200, {"project": P, "name": "kk"}),
+    Row("DELETE", "/api-keys/{key}", ADMIN, 204),
+    Row("POST", "/api-keys/{key}/revoke", ADMIN, 200),
+    # audit
+    Row("GET", "/audit", VIEWER, 200, stranger=LIST),
+    Row("GET", "/audit/{audit}", VIEWER, 200),
+    # tools
+    Row("GET", "/tools", VIEWER, 200, stranger=LIST),
+    Row("GET", "/tools/functions", ANYONE, 200),
+    Row("POST", "/tools", OPERATOR, 201, NEW_TOOL, CREATE),
+    Row("GET", "/tools/{tool}", VIEWER, 200),
+    Row("PATCH", "/tools/{tool}", OPERATOR, 200, {"name": "T"}),
+    Row("PUT", "/tools/{tool}", OPERATOR, 200, {**NEW_TOOL, "slug": "echo"}),
+    Row("DELETE", "/tools/{tool}", OPERATOR, 204),
+    Row("POST", "/tools/{trashed_tool}/restore", OPERATOR, 200),
+    Row("POST", "/tools/{tool}/test", OPERATOR, 200, {"arguments": {}}),
+    Row("GET", "/tools/{tool}/usage", VIEWER, 200),
+    Row("GET", "/tools/{tool}/versions", VIEWER, 200),
+    # agents
+    Row("GET", "/agents", VIEWER, 200, stranger=LIST),
+    Row("POST", "/agents", OPERATOR, 201, NEW_AGENT, CREATE),
+    Row("GET", "/agents/{agent}", VIEWER, 200),
+    Row("PATCH", "/agents/{agent}", OPERATOR, 200, {"name": "A"}),
+    Row("PUT", "/agents/{agent}", OPERATOR, 200, {**NEW_AGENT, "slug": "packer"}),
+    Row("DELETE", "/agents/{agent}", OPERATOR, 204),
+    Row("POST", "/agents/{trashed_agent}/restore", OPERATOR, 200),
+    Row("POST", "/agents/{agent}/check-connection", OPERATOR, 200),
+    Row("POST", "/agents/{agent}/rollback", OPERATOR, 409, {"version": 1}),
+    Row("GET", "/agents/{agent}/health", VIEWER, 200),
+    Row("GET", "/agents/{agent}/metrics", VIEWER, 200),
+    Row("GET", "/agents/{agent}/versions", VIEWER, 200),
+    Row("GET", "/agents/{agent}/versions/{one}", VIEWER, 200),
+    Row("GET", "/agents/{agent}/versions/{one}/diff", VIEWER, 200),
+    Row("GET", "/instances", VIEWER, 200, stranger=LIST),
+    Row("GET", "/instances/{instance}", VIEWER, 200),
+    # runs (a batch answers each of its runs by itself)
+    Row("GET", "/runs", VIEWER, 200, stranger=LIST),
+    Row("POST", "/runs", OPERATOR, 201, START, CREATE),
+    Row("POST", "/runs/batch", ANYONE, 201, {"runs": [START]}),
+    Row("GET", "/runs/{run}", VIEWER, 200),
+    Row("GET", "/runs/{run}/steps", VIEWER, 200),
+    Row("GET", "/runs/{run}/events", VIEWER, 200),
+    Row("GET", "/runs/{run}/logs", VIEWER, 200),
+    Row("POST", "/runs/{live_run}/cancel", OPERATOR, 202),
+    Row("POST", "/runs/{failed_run}/retry", OPERATOR, 201, {"from": "start"}),
+    Row("POST", "/runs/{live_run}/pause", OPERATOR, 200),
+    Row("POST", "/runs/{paused_run}/resume", OPERATOR, 200),
+]
+# A member's answer that is another than the row says, with the reason beside the row above.
+BUT = {
+    ("POST /projects/{project}/leave", "own"): 409,
+    ("GET /api-keys/{key}", "vic"): 404,
+    ("GET /api-keys/{key}", "ana"): 404,
+    ("PATCH /api-keys/{key}", "vic"): 404,
+    ("PATCH /api-keys/{key}", "ana"): 404,
+    ("PUT /api-keys/{key}", "vic"): 404,
+    ("PUT /api-keys/{key}", "ana"): 404,
+    ("DELETE /api-keys/{key}", "vic"): 404,
+    ("DELETE /api-keys/{key}", "ana"): 404,
+    ("POST /api-keys/{key}/revoke", "vic"): 404,
+    ("POST /api-keys/{key}/revoke", "ana"): 404,
+}
+
+# Pages answer 302 where the API answers 401. A form that is posted empty answers 200 or 422.
+PAGES: list[Row] = [
+    Row("GET", "/health/live", EVERYBODY, 200),
+    Row("GET", "/health/ready", EVERYBODY, 503),
+    Row("GET", "/", ANYONE, 200),
+    # accounts: who is signed in is sent on from the pages for strangers
+    Row("GET", "/accounts/login/", ANYONE, 302, nobody=200),
+    Row("POST", "/accounts/login/", ANYONE, 302, nobody=200),
+    Row("GET", "/accounts/register/", ANYONE, 302, nobody=200),
+    Row("POST", "/accounts/register/", ANYONE, 302, nobody=200),
+    Row("GET", "/accounts/signup/", EVERYBODY, 302),
+    Row("POST", "/accounts/signup/", EVERYBODY, 302),
+    Row("GET", "/accounts/logout/", ANYONE, 200),
+    Row("POST", "/accounts/logout/", ANYONE, 302),
+    Row("GET", "/accounts/inactive/", EVERYBODY, 200),
+    Row("GET", "/accounts/password/change/", ANYONE, 302),
+    Row("POST", "/accounts/password/change/", ANYONE, 302),
+    Row("GET", "/accounts/password/set/", ANYONE, 200),
+    Row("POST", "/accounts/password/set/", ANYONE, 200),
+    Row("GET", "/accounts/password/reset/", EVERYBODY, 200),
+    Row("POST", "/accounts/password/reset/", EVERYBODY, 200),
+    Row("GET", "/accounts/password/reset/done/", EVERYBODY, 200),
+    Row("GET", "/accounts/password/reset/key/done/", EVERYBODY, 200),
+    Row("GET", "/accounts/password/reset/key/{one}-{one}/", EVERYBODY, 200),
+    Row("POST", "/accounts/password/reset/key/{one}-{one}/", EVERYBODY, 200),
+    Row("GET", "/components/", OWNER + 1, 403, stranger=403),
+    # choosing: strangers have a project of their own, with a dev
+    Row("POST", "/projects/choose/", VIEWER, 302, {"project": P}),
+    Row("POST", "/projects/choose-environment/", ANYONE, 302, {"environment": "dev"}),
+    # tools
+    Row("GET", "/tools/", ANYONE, 200),
+    Row("GET", "/tools/new/", OPERATOR, 200, stranger=200),
+    Row("POST", "/tools/new/", OPERATOR, 422, stranger=422),
+    Row("GET", "/tools/{tool}/", VIEWER, 200),
+    Row("GET", "/tools/{tool}/edit/", OPERATOR, 200),
+    Row("POST", "/tools/{tool}/edit/", OPERATOR, 422),
+    Row("GET", "/tools/{tool}/delete/", OPERATOR, 200),
+    Row("POST", "/tools/{tool}/delete/", OPERATOR, 302),
+    Row("GET", "/tools/{tool}/test/", OPERATOR, 200),
+    Row("POST", "/tools/{tool}/test/", OPERATOR, 200),
+    # agents
+    Row("GET", "/agents/", ANYONE, 200),
+    Row("GET", "/agents/new/", OPERATOR, 200, stranger=200),
+    Row("POST", "/agents/new/", OPERATOR, 422, stranger=422),
+    Row("GET", "/agents/{agent}/", VIEWER, 200),
+    Row("GET", "/agents/{agent}/edit/", OPERATOR, 200),
+    Row("POST", "/agents/{agent}/edit/", OPERATOR, 422),
+    Row("GET", "/agents/{agent}/delete/", OPERATOR, 200),
+    Row("POST", "/agents/{agent}/delete/", OPERATOR, 302),
+    # runs
+    Row("GET", "/runs/", ANYONE, 200),
+    Row("GET", "/runs/new/", OPERATOR, 200, stranger=200),
+    Row("POST", "/runs/new/", OPERATOR, 422, stranger=422),
+    Row("GET", "/runs/{run}/", VIEWER, 200),
+    Row("GET", "/runs/{live_run}/cancel/", OPERATOR, 200),
+    Row("POST", "/runs/{live_run}/cancel/", OPERATOR, 302),
+    Row("GET", "/runs/{failed_run}/retry/", OPERATOR, 200),
+    Row("POST", "/runs/{failed_run}/retry/", OPERATOR, 302),
+    Row("POST", "/runs/{live_run}/pause/", OPERATOR, 302),
+    Row("POST", "/runs/{paused_run}/resume/", OPERATOR, 302),
+]
+
+
+@pytest.fixture
+def cast(own, project, ada, ana, vic, bo) -> dict[str, User]:
+    return {"bo": bo, "vic": vic, "ana": ana, "ada": ada, "own": own}
+
+
+@pytest.fixture
+def world(
+    project: Project,
+    own: User,
+    cast: dict[str, User],
+    make_secret: Callable[..., Any],
+    make_tool: Callable[..., Any],
+    make_agent: Callable[..., Any],
+    make_workflow: Callable[..., Any],
+    make_run: Callable[..., Any],
+) -> World:
+    makers = {"secret": make_secret, "tool": make_tool, "agent": make_agent}
+    return World(project, own, {**makers, "workflow": make_workflow, "run": make_run})
+
+
+def wanted(row: Row) -> dict[str, int]:
+    """Name of the visitor → status."""
+    if row.lowest == EVERYBODY:
+        return dict.fromkeys(("nobody", "bo", *ROLES), row.ok)
+    answers = {name: row.expected(rank) for rank, name in enumerate(ROLES)}
+    answers["bo"] = row.ok if row.lowest == ANYONE else row.stranger
+    answers |= {name: BUT[str(row), name] for name in ROLES if (str(row), name) in BUT}
+    return answers
+
+
+def ask(visitor: Callable[[], Any], row: Row, world: World) -> int:
+    """The status of one request; what it did is undone."""
+    path, body = world.fill(row.path), world.fill(row.body)
+    with transaction.atomic():
+        answer = getattr(visitor(), row.method.lower())(path, body)
+        transaction.set_rollback(True)
+    return answer.status_code
+
+
+@pytest.mark.parametrize("row", API, ids=str)
+def test_the_api_answers_as_the_table_says(row: Row, world: World, cast: dict[str, User]) -> None:
+    found = {name: ask(lambda user=user: Api(user), row, world) for name, user in cast.items()}
+    found["nobody"] = ask(lambda: Api(None), row, world)
+    assert found == {"nobody": 401, **wanted(row)}
+
+
+def page_client(user: User | None) -> Client:
+    client = Client()
+    if user is not None:
+        client.force_login(user)
+    return client
+
+
+@pytest.mark.parametrize("row", PAGES, ids=str)
+def test_pages_answer_as_the_table_says(row: Row, world: World, cast: dict[str, User]) -> None:
+    found = {
+        name: ask(lambda user=user: page_client(user), row, world) for name, user in cast.items()
+    }
+    found["nobody"] = ask(lambda: page_client(None), row, world)
+    assert found == {"nobody": row.nobody or 302, **wanted(row)}
+
+
+def test_every_route_has_a_row() -> None:
+    known = {(row.method, shape("/api/v1" + row.path)) for row in API}
+    known |= {(row.method, shape(row.path)) for row in PAGES}
+    missing = sorted(routes() - known)
+    stale = sorted(known - routes())
+    assert not missing, f"routes without a row in the permission table: {missing}"
+    assert not stale, f"rows without a route: {stale}"
+
+
+@pytest.mark.parametrize("row", [r for r in API if r.stranger == LIST], ids=str)
+def test_a_strangers_list_is_empty(row: Row, world: World, bo: User) -> None:
+    for name in ("secret", "key", "audit", "tool", "agent", "run"):
+        assert world[name]
+    rows = Api(bo).get(row.path, {"project": world["project"]}).json()["results"]
+    assert rows == []
