@@ -73,9 +73,10 @@ class Range:
 
 def read_range(query: Mapping[str, Any]) -> Range:
     """The range of ?from=&to=&bucket=; 422 where one is wrong or there would be too many."""
-    bucket = query.get("bucket") or "hour"
-    if bucket not in STEP:
+    asked = query.get("bucket") or "hour"
+    if asked not in STEP:
         raise InvalidInput.of("bucket", "bucket is hour or day.", "invalid_choice")
+    bucket: Bucket = "day" if asked == "day" else "hour"
     end = _moment(query.get("to"), "to") or timezone.now()
     start = _moment(query.get("from"), "from") or end - DEFAULT[bucket]
     if not timedelta(0) < end - start <= LONGEST[bucket]:

@@ -10,7 +10,8 @@ from django.utils import timezone
 from agents.health import SILENT_SECONDS
 from controlplane.kit.ids import uuid7
 from controlplane.kit.models import Row, ScopedQuerySet, SoftDeletedRow
-from projects.models import Environment, Project, name_rule, slug_rule
+from projects.models import Environment, Project, slug_rule
+from projects.people import name_rule
 
 
 class Kind(models.TextChoices):

@@ -13,8 +13,8 @@ from projects.models import Project
 from tools.serializers import AnyField, ObjectField
 
 
-class AgentSerializer(KitSerializer):
-    """An agent with its current version. `note` goes to the version that a change makes."""
+class AgentRowSerializer(KitSerializer):
+    """A row of the list: without the configuration."""
 
     project = RelatedId(queryset=Project.objects.all())
     description = serializers.CharField(default="", allow_blank=True, max_length=4000)
@@ -22,10 +22,6 @@ class AgentSerializer(KitSerializer):
         child=serializers.CharField(max_length=60), default=list, max_length=50
     )
     status = serializers.ChoiceField(Agent.Status.choices, default=Agent.Status.ACTIVE)
-    config = ObjectField()
-    note = serializers.CharField(
-        write_only=True, required=False, allow_blank=True, max_length=500
-    )
     version = serializers.IntegerField(read_only=True, allow_null=True)
     url = serializers.CharField(source="get_absolute_url", read_only=True)
     display = serializers.CharField(source="__str__", read_only=True)
@@ -33,10 +29,22 @@ class AgentSerializer(KitSerializer):
     class Meta:
         model = Agent
         fields = [
-            "id", "project", "slug", "name", "kind", "description", "tags", "status", "config",
-            "note", "version", "created_at", "updated_at", "url", "display",
+            "id", "project", "slug", "name", "kind", "description", "tags", "status", "version",
+            "created_at", "updated_at", "url", "display",
         ]
         read_only_fields = ["id", "created_at", "updated_at"]
+
+
+class AgentSerializer(AgentRowSerializer):
+    """An agent with its current version. `note` goes to the version that a change makes."""
+
+    config = ObjectField()
+    note = serializers.CharField(
+        write_only=True, required=False, allow_blank=True, max_length=500
+    )
+
+    class Meta(AgentRowSerializer.Meta):
+        fields = [*AgentRowSerializer.Meta.fields, "config", "note"]
 
     def validate_tags(self, value: list[str]) -> list[str]:
         """Each tag once, in the order given."""
@@ -62,16 +70,6 @@ class AgentSerializer(KitSerializer):
         for name in self.immutable:
             validated_data.pop(name, None)
         return services.change(instance, author=self.context["request"].user, **validated_data)
-
-
-class AgentRowSerializer(AgentSerializer):
-    """A row of the list: without the configuration."""
-
-    class Meta(AgentSerializer.Meta):
-        fields = [name for name in AgentSerializer.Meta.fields if name not in ("config", "note")]
-
-    config = None
-    note = None
 
 
 class AgentVersionSerializer(serializers.ModelSerializer):

@@ -122,9 +122,8 @@ def roll_back(agent: Agent, *, number: int, note: str = "", actor: User | None) 
     """Make the configuration of an older version the current one again, as a new version: history
     only grows. 422 where there is no such version or its tools and secrets are gone by now, 409
     `nothing_to_roll_back` where it is the current one already."""
-    agent = Agent.objects.select_for_update(of=("self",)).select_related("project", "current").get(
-        pk=agent.pk
-    )
+    # Without joins: rows joined to one that was waited for are those of before.
+    agent = Agent.objects.select_for_update().get(pk=agent.pk)
     old = agent.versions.filter(number=number).first()
     if old is None:
         message = f"{agent.name} has no version {number}."

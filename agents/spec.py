@@ -11,13 +11,14 @@ from agents.models import AgentVersion
 from agents.providers.contract import DEFAULT_TIMEOUT_SECONDS
 
 CACHED_VERSIONS = 1000
+DEFAULT_TURNS = 20
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
     """Bounds of one task of an agent; None is none. `turns` are model calls."""
 
-    turns: int = 20
+    turns: int = DEFAULT_TURNS
     tokens: int | None = None
     cost: Decimal | None = None
     seconds: float | None = None
@@ -54,7 +55,7 @@ def _limits(config: Mapping[str, Any]) -> Limits:
     told = config.get("limits") or {}
     cost = told.get("cost")
     return Limits(
-        turns=told.get("turns") or Limits.turns,
+        turns=told.get("turns") or DEFAULT_TURNS,
         tokens=told.get("tokens"),
         cost=None if cost is None else Decimal(str(cost)),
         seconds=told.get("seconds"),

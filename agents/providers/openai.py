@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from openai import AsyncOpenAI
+from openai import AsyncOpenAI, AsyncStream
 
 from agents.providers import failures
 from agents.providers.ambient import forget_ambient_credentials
@@ -88,15 +88,14 @@ class OpenAIProvider:
 
     async def complete(self, request: ModelRequest) -> ModelAnswer:
         """The answer to a request; streams inside. ProviderError where there is none."""
-        wire = body(request)
+        wire = {**body(request), "stream": True, "stream_options": {"include_usage": True}}
         fold = Fold(request.on_delta, time.perf_counter())
         try:
-            stream = await _client(request).chat.completions.create(
-                model=wire.pop("model"),
-                messages=wire.pop("messages"),
-                stream=True,
-                stream_options={"include_usage": True},
-                extra_body=wire,
+            # By the client's plain verb: its typed one takes 5 ms of processor time a call for
+            # checking and building what is taken apart here anyway.
+            stream: AsyncStream[Any] = await _client(request).post(
+                "/chat/completions", body=wire, cast_to=object, stream=True,
+                stream_cls=AsyncStream[Any],
             )
             async with stream:
                 if "json" in stream.response.headers.get("content-type", ""):
@@ -105,7 +104,7 @@ class OpenAIProvider:
                     fold.take_whole(stream.response.json())
                 else:
                     async for chunk in stream:
-                        fold.take(chunk.to_dict())
+                        fold.take(chunk)
         except Exception as exc:
             raise failures.explain(exc) from exc
         return fold.answer(request)

@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 
 from agents.models import AgentVersion
-from agents.spec import load_spec, spec_of
+from agents.spec import load_spec, make_spec, spec_of
 from controlplane.kit.ids import uuid7
 
 pytestmark = pytest.mark.django_db
@@ -35,3 +35,10 @@ def test_a_version_is_read_once(agent, django_assert_num_queries):
 def test_a_version_that_is_not_there():
     with pytest.raises(AgentVersion.DoesNotExist):
         load_spec(uuid7())
+
+
+def test_a_configuration_of_an_older_release_gets_todays_defaults(agent):
+    agent.current.config = {"provider": "openai", "model": "m"}
+    agent.current.agent = agent
+    spec = make_spec(agent.current)
+    assert (spec.limits.turns, spec.tools, spec.output_schema) == (20, (), None)
