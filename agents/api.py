@@ -21,14 +21,15 @@ from agents.serializers import (
     DiffSerializer,
     HealthSerializer,
     InstanceSerializer,
+    MetricsSerializer,
     RollBackBody,
 )
 from agents.wellbeing import Outcome, health
 from controlplane.kit.api import ScopedViewSet
 from controlplane.kit.errors import InvalidInput
-from tools.serializers import OBJECT
 
 _NUMBER = r"versions/(?P<number>[^/.]+)"
+_NUMBER_PARAMETER = OpenApiParameter("number", int, OpenApiParameter.PATH)
 
 
 class AgentViewSet(ScopedViewSet):
@@ -72,13 +73,15 @@ class AgentViewSet(ScopedViewSet):
         page = self.paginate_queryset(rows)
         return self.get_paginated_response(AgentVersionSerializer(page, many=True).data)
 
-    @extend_schema(responses=AgentVersionSerializer)
+    @extend_schema(parameters=[_NUMBER_PARAMETER], responses=AgentVersionSerializer)
     @action(detail=True, methods=["get"], url_path=_NUMBER)
     def version(self, request: Request, pk: str = "", number: str = "") -> Response:
         """One version."""
         return Response(AgentVersionSerializer(self._version(number)).data)
 
-    @extend_schema(parameters=[OpenApiParameter("base", int)], responses=DiffSerializer)
+    @extend_schema(
+        parameters=[_NUMBER_PARAMETER, OpenApiParameter("base", int)], responses=DiffSerializer
+    )
     @action(detail=True, methods=["get"], url_path=f"{_NUMBER}/diff")
     def diff(self, request: Request, pk: str = "", number: str = "") -> Response:
         """What a version changed against `?base=` (the one before it)."""
@@ -131,7 +134,7 @@ class AgentViewSet(ScopedViewSet):
             OpenApiParameter("to", str),
             OpenApiParameter("bucket", str, enum=["hour", "day"]),
         ],
-        responses=OBJECT,
+        responses=MetricsSerializer,
     )
     @action(detail=True, methods=["get"])
     def metrics(self, request: Request, pk: str = "") -> Response:

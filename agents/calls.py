@@ -32,9 +32,10 @@ async def call_model(
     (state "failed") or was cancelled; project, agent, run and turn are the caller's. ProviderError
     where there is no answer.
     """
+    works = await providers.load(provider)
     started_at, began = timezone.now(), time.perf_counter()
     try:
-        answer = await (await providers.load(provider)).complete(request)
+        answer = await works.complete(request)
     except BaseException as exc:
         code = exc.code if isinstance(exc, ProviderError) else "cancelled"
         elapsed = (time.perf_counter() - began) * 1000

@@ -157,6 +157,38 @@ class HealthSerializer(serializers.Serializer):
     checked_at = serializers.DateTimeField()
 
 
+class FiguresSerializer(serializers.Serializer):
+    """What an agent did in a span of time; durations in ms, money as text."""
+
+    runs = serializers.IntegerField()
+    succeeded = serializers.IntegerField()
+    failed = serializers.IntegerField()
+    p50_ms = serializers.FloatField(allow_null=True)
+    p95_ms = serializers.FloatField(allow_null=True)
+    input_tokens = serializers.IntegerField()
+    output_tokens = serializers.IntegerField()
+    cost = serializers.CharField(allow_null=True)
+    model_calls = serializers.IntegerField()
+    failed_calls = serializers.IntegerField()
+    unpriced_calls = serializers.IntegerField()
+    call_p50_ms = serializers.FloatField(allow_null=True)
+    call_p95_ms = serializers.FloatField(allow_null=True)
+
+
+class BucketSerializer(FiguresSerializer):
+    """The figures of an hour or a day."""
+
+    at = serializers.DateTimeField()
+
+
+class MetricsSerializer(serializers.Serializer):
+    """What GET /agents/{id}/metrics answers (besides from and to)."""
+
+    bucket = serializers.ChoiceField(["hour", "day"])
+    buckets = BucketSerializer(many=True)
+    totals = FiguresSerializer()
+
+
 class InstanceSerializer(serializers.ModelSerializer):
     """A worker process as it last said of itself."""
 

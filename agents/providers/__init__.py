@@ -5,7 +5,7 @@ from functools import cache
 
 from django.utils.module_loading import import_string
 
-from agents.providers.contract import Provider
+from agents.providers.contract import Provider, ProviderError
 
 # Adding one: copy a neighbour, add its line. The vendor's client is imported with its module,
 # never at the start of a process.
@@ -26,8 +26,11 @@ HOME = {
 def provider_for(name: str) -> Provider:
     """The provider of that name; its module is imported at the first use, which takes a second.
 
-    KeyError for a name that is not in PROVIDERS.
+    ProviderError `bad_request` for a name that is not in PROVIDERS.
     """
+    if name not in PROVIDERS:
+        known = ", ".join(PROVIDERS)
+        raise ProviderError("bad_request", f"There is no provider {name!r}; known are {known}.")
     return import_string(PROVIDERS[name])()
 
 
