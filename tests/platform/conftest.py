@@ -1,12 +1,18 @@
 """Instances for the platform tests."""
 
+import os
 import shutil
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from controlplane.supervisor import stamps
+from controlplane.supervisor.config import ROOT
 from tests.platform.instance import Instance
+from tests.support.servers import KEYS, TestPostgres, migrated_data
+from tests.support.stack import collected_static
 
 
 @pytest.fixture(scope="session")
@@ -25,25 +31,26 @@ def new_instance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[
 
 
 @pytest.fixture(scope="session")
-def prepared(new_instance: Callable[..., Instance]) -> Path:
-    """The data folder of an instance that was started once and stopped; to be copied."""
-    instance = new_instance(SPARKOPS_DEMO="off").start()
-    instance.stop()
-    return instance.data_dir
+def prepared_data(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Path]:
+    """A data folder as a first start without the demo leaves it, put together from the caches."""
+
+    def make() -> Path:
+        data_dir = tmp_path_factory.mktemp("prepared") / "data"
+        postgres = TestPostgres(data_dir)
+        shutil.copytree(migrated_data(postgres.server.binaries), postgres.server.data)
+        shutil.copytree(collected_static({**os.environ, **KEYS}), data_dir / "static")
+        stamps.remember(data_dir, stamps.state("", sys.executable, str(ROOT)))
+        return data_dir
+
+    return make
 
 
 @pytest.fixture
-def copied(
-    new_instance: Callable[..., Instance], prepared: Path, tmp_path: Path
+def quick(
+    new_instance: Callable[..., Instance], prepared_data: Callable[[], Path]
 ) -> Callable[..., Instance]:
-    """An instance on a copy of a prepared data folder: a quick start."""
-
-    def copy(**options: str | int) -> Instance:
-        folder = tmp_path / f"copy-{len(list(tmp_path.iterdir()))}"
-        shutil.copytree(prepared, folder)
-        return new_instance(folder, **{"SPARKOPS_DEMO": "off", **options})
-
-    return copy
+    """An instance that has been started before: it need not prepare anything."""
+    return lambda **options: new_instance(prepared_data(), **{"SPARKOPS_DEMO": "off", **options})
 
 
 @pytest.fixture(scope="session")

@@ -99,16 +99,17 @@ def test_a_senseless_number_is_named(new_instance: Make, name: str, value: str) 
 
 
 def test_servers_of_ones_own_are_used(new_instance: Make) -> None:
-    database = session.postgres().create_database("own_server", "template0")
-    instance = new_instance(DATABASE_URL=database, REDIS_URL=session.valkey().server.url).start()
+    database = session.postgres().create_database("own_server")
+    redis = session.valkey().server.url
+    instance = new_instance(SPARKOPS_DEMO="off", DATABASE_URL=database, REDIS_URL=redis).start()
     assert not (instance.data_dir / "postgres").exists()
     assert Client(instance.url).register("Ana").project
     assert instance.stop() < 15
 
 
 @pytest.mark.skipif(installed_file() is None, reason="the embedded model is not installed here")
-def test_the_model_starts_at_the_first_request(copied: Make) -> None:
-    instance = copied(SPARKOPS_DEMO_MODEL="on").start()
+def test_the_model_starts_at_the_first_request(quick: Make) -> None:
+    instance = quick(SPARKOPS_DEMO_MODEL="on").start()
     assert instance.status()["processes"]["model"]["pid"] is None
     control = folders.socket_dir(instance.data_dir) / "control.sock"
     answer = ask(control, "start model", seconds=60)

@@ -17,9 +17,9 @@ Make = Callable[..., Instance]
 
 
 @pytest.fixture(scope="module")
-def instance(new_instance: Make, prepared: Path) -> Instance:
+def instance(new_instance: Make, prepared_data: Callable[[], Path]) -> Instance:
     """An instance these tests stop and start again, one after the other."""
-    return new_instance(prepared, SPARKOPS_DEMO="off").start()
+    return new_instance(prepared_data(), SPARKOPS_DEMO="off").start()
 
 
 def start_again(instance: Instance) -> None:
@@ -78,9 +78,9 @@ def test_a_postgres_left_over_is_gone_on_with(instance: Instance) -> None:
     assert not still_alive([postgres])
 
 
-def test_two_instances_run_side_by_side(instance: Instance, copied: Make) -> None:
+def test_two_instances_run_side_by_side(instance: Instance, quick: Make) -> None:
     start_again(instance)
-    other = copied().start()
+    other = quick().start()
     assert instance.is_ready()
     assert other.is_ready()
     assert other.stop() < 15

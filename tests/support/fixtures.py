@@ -64,7 +64,7 @@ def stack(make_stack: Callable[..., Stack]) -> Stack:
 
 
 @pytest.fixture
-def ana(stack: Stack) -> Client:
+def stack_user(stack: Stack) -> Client:
     """A new user of the stack, owner of a project of her own."""
     return stack.register("Ana")
 

@@ -32,7 +32,11 @@ def collected_static(environment: Mapping[str, str]) -> Path:
         subprocess.run(
             [sys.executable, "manage.py", "collectstatic", "--no-input", "--verbosity", "0"],
             cwd=ROOT,
-            env={**environment, "SPARKOPS_DATA_DIR": str(unfinished)},
+            env={
+                **environment,
+                "DJANGO_SETTINGS_MODULE": "controlplane.settings",
+                "SPARKOPS_DATA_DIR": str(unfinished),
+            },
             check=True,
         )
         for old in CACHE.glob("static-*"):
