@@ -31,7 +31,7 @@ class Loop:
         self.children: list[Child] = []
         self.can_start = can_start
         self.exited = exited
-        self.statuses: dict[int, int] = {}
+        self.awaited: dict[int, int | None] = {}
         self.stop_signals = 0
         self.selector = DefaultSelector()
         reader, writer = socket.socketpair()
@@ -41,8 +41,10 @@ class Loop:
         signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
         self.selector.register(reader, EVENT_READ, lambda: reader.recv(4096))
         signal.signal(signal.SIGCHLD, lambda *_: None)
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, self._stop_asked)
+        signal.signal(signal.SIGINT, self._stop_asked)
+        signal.signal(signal.SIGTERM, self._stop_asked)
+        if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # nohup means it
+            signal.signal(signal.SIGHUP, self._stop_asked)
 
     def _stop_asked(self, *_: object) -> None:
         self.stop_signals += 1
@@ -79,7 +81,8 @@ class Loop:
             if isinstance(child, Server):
                 child.look()
         for pid, code in self._ended():
-            self.statuses[pid] = code
+            if pid in self.awaited:
+                self.awaited[pid] = code
             self.exited(pid, code)
             for child in self.children:
                 if child.pid == pid:

@@ -1,5 +1,6 @@
 """The supervisor: starts everything in order, keeps it running, and ends it cleanly."""
 
+import contextlib
 import os
 import shutil
 import signal
@@ -36,9 +37,10 @@ TRIM_EVERY_SECONDS = 60
 
 
 def say(message: str) -> None:
-    """One line for the terminal, at once."""
-    sys.stdout.write(f"{message}\n")
-    sys.stdout.flush()
+    """One line for the terminal, at once; a terminal that is gone does not matter."""
+    with contextlib.suppress(OSError):
+        sys.stdout.write(f"{message}\n")
+        sys.stdout.flush()
 
 
 class Supervisor:
@@ -167,15 +169,17 @@ class Supervisor:
     ) -> Callable[[], None]:
         """Start a command that does one thing; the answer waits for it and fails with its words."""
         log = self.config.logs / f"{name}.log"
-        before, statuses = logs.size(log), self.loop.statuses
+        before, awaited = logs.size(log), self.loop.awaited
         pid = self.forks.start(name, command, extra)
+        awaited[pid] = None
 
         def finish() -> None:
             sentence = f"{name} takes too long; see {log}."
-            self._until(lambda: pid in statuses, PREPARED_WITHIN_SECONDS, sentence)
-            if statuses[pid]:
+            self._until(lambda: awaited[pid] is not None, PREPARED_WITHIN_SECONDS, sentence)
+            status = awaited.pop(pid)
+            if status:
                 words = logs.last_words(log, before)
-                raise StartError(words or f"{name} {ending(statuses[pid])}; see {log}.")
+                raise StartError(words or f"{name} {ending(status)}; see {log}.")
 
         return finish
 
