@@ -18,7 +18,7 @@ def render_field(node: Node, name: str, context: Mapping[str, Any]) -> Any:
     value = template.render(context)
     if template.is_constant:
         return value
-    if value is None and not field.required:
+    if value is None and not field.required and not field.takes_null:
         return field.default
     for place, _, message in field.rule(value):
         where = f"{name}.{place}" if place else name
