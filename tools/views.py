@@ -182,7 +182,7 @@ class ToolTest(FormDialog):
         result, fault = None, ""
         if form.is_valid():
             try:
-                result = services.test_call(
+                result = services.try_call(
                     self.row, form.cleaned_data["arguments"], actor=request.user
                 )
             except DomainError as error:
