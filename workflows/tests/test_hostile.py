@@ -30,8 +30,9 @@ junk = st.recursive(
 ids = st.sampled_from(["a", "b", "c", "d", "e"])
 texts = st.sampled_from(
     ["", "text", "${input.x}", "${steps.a.output}", "${steps.b.output.y} z", "${item}", "${1 +}",
-     "${", "$${x}", "${previous}", "${steps[input.x]}", "true", "steps.a.status == 'x'", "index < 2",
-     "fail", "continue", "noop", "weather", "packer", "other", "2026-01-01T00:00:00Z"]
+     "${", "$${x}", "${previous}", "${steps[input.x]}", "true",
+     "steps.a.status == 'x'", "index < 2", "fail", "continue", "noop", "weather", "packer",
+     "other", "2026-01-01T00:00:00Z"]
 )  # fmt: skip
 values = st.one_of(
     texts, ids, junk, st.integers(-2, 5), st.dictionaries(ids, texts, max_size=2),
@@ -40,36 +41,40 @@ values = st.one_of(
 
 
 @st.composite
-def steps(draw, depth=0):
+def steps(draw, node_id, depth):
     kind = draw(st.sampled_from(list(KINDS)))
-    node = step(draw(ids), kind)
+    node = step(node_id, kind)
     if kind == "decision":
         node["cases"] = draw(
             st.lists(st.fixed_dictionaries({"when": texts, "to": ids}), min_size=1, max_size=2)
         )
-    names = [*KINDS[kind], "retry", "timeout_seconds", "on_error", "join", "position", "colour"]
-    node |= draw(st.dictionaries(st.sampled_from(names), values, max_size=2))
-    if kind in ("map", "loop") and depth < 2 and draw(st.booleans()):
-        node["body"] = draw(graphs(depth + 1))
+    if kind in ("map", "loop"):
+        node["body"] = draw(graphs(depth + 1)) if depth < 2 else {"nodes": [step("z")]}
+    if draw(st.booleans()):
+        names = [*KINDS[kind], "retry", "timeout_seconds", "on_error", "join", "position", "colour"]
+        node[draw(st.sampled_from(names))] = draw(values)
     return node
 
 
 @st.composite
 def graphs(draw, depth=0):
-    made = {
-        "nodes": draw(st.lists(steps(depth), max_size=4)),
-        "edges": draw(
-            st.lists(
-                st.fixed_dictionaries({"from": ids, "to": ids}, optional={"when": texts}),
-                max_size=4,
-            )
-        ),
-    }
-    return made | draw(
-        st.dictionaries(
-            st.sampled_from(["output", "nodes", "edges", "input_schema"]), values, max_size=1
-        )
+    """Mostly sound: edges lead forward and ids differ, with a fault here and there."""
+    names = [f"{'kj'[depth - 1]}{node}" if depth else node for node in "abc"][
+        : draw(st.integers(0, 3))
+    ]
+    numbers = draw(
+        st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), max_size=3, unique=True)
     )
+    edges = [
+        edge(
+            (names + ["e"] * 4)[min(pair)], (names + ["e"] * 4)[max(pair)], draw(st.none() | texts)
+        )
+        for pair in numbers
+        if pair[0] != pair[1]
+    ]
+    made = {"nodes": [draw(steps(name, depth)) for name in names], "edges": edges}
+    more = st.dictionaries(st.sampled_from(["output", "nodes", "input_schema"]), values, max_size=1)
+    return made | (draw(more) if draw(st.integers(0, 3)) == 0 else {})
 
 
 CONTEXT = {
