@@ -11,10 +11,12 @@ from projects.members_api import AcceptView, InvitationViewSet, MemberViewSet
 from projects.secrets_api import ApiKeyViewSet, SecretViewSet
 from runs.api import RunViewSet
 from tools.api import ToolViewSet
+from workflows.api import WorkflowViewSet
 
 router = SimpleRouter()
 router.trailing_slash = "/?"
 router.register("tools", ToolViewSet, "tool")
+router.register("workflows", WorkflowViewSet, "workflow")
 router.register("runs", RunViewSet, "run")
 router.register("agents", AgentViewSet, "agent")
 router.register("instances", InstanceViewSet, "instance")
