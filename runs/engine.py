@@ -342,6 +342,8 @@ class Engine:
         self.working[c.id] = step
         try:
             self._hand_out(step)
+        except StepFailed as exc:
+            self._post(step, failed(step, exc))
         except Exception as exc:
             logger.exception("step %s cannot be started", c.id)
             self._post(step, failed(step, exc))

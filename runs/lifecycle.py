@@ -174,6 +174,8 @@ class Ledger:
         run.touch()
         run.busy_steps -= 1
         self._account(run, ended)
+        if run.end_status and (ended.retry_in_ms is not None or ended.status == "waiting"):
+            _give_up(ended, run.reason)
         if ended.retry_in_ms is not None:
             self._retries.append(_retry_row(ended))
             data = {
@@ -252,7 +254,8 @@ class Ledger:
             del self._progress[step.id]
             if step.status == StepStatus.SKIPPED:
                 self.conn.execute(sql.SKIP_STEP, [step.id])
-        ending = {row["id"] for row in (*self._ends, *self._retries) if row["run"] == run.id}
+        self._give_up_waiting(run)
+        ending = {row["id"] for row in self._ends if row["run"] == run.id}
         with self.conn.cursor() as cursor:
             params = {"reason": reason, "run": run.id, "ending": list(ending)}
             rows = cursor.execute(sql.CANCEL_OPEN_STEPS, params).fetchall()
@@ -264,6 +267,20 @@ class Ledger:
         if run.open_steps > 0 and run.status != RunStatus.CANCELLING:
             run.status = RunStatus.CANCELLING
             self.event(run, "run.cancelling", data={"reason": run.reason})
+
+    def _give_up_waiting(self, run: LockedRun) -> None:
+        """Attempts to be repeated and steps about to wait, decided before in this transaction."""
+        for row in [row for row in self._retries if row["run"] == run.id]:
+            self._retries.remove(row)
+            kept = {"status": "cancelled", "reason": run.reason, "output": None, "edges": []}
+            self._ends.append({**row, **kept, "fatal": False})
+            run.open_steps -= 1
+            self.event(run, "step.cancelled", row["id"], {"reason": run.reason})
+        for row in self._ends:
+            if row["run"] == run.id and row["status"] == StepStatus.WAITING:
+                row.update(status="cancelled", reason=run.reason)
+                run.open_steps -= 1
+                self.event(run, "step.cancelled", row["id"], {"reason": run.reason})
 
     def end_run(
         self,
@@ -345,6 +362,12 @@ class Ledger:
 
 class NeedsLock(Exception):
     """What happened cannot be decided without the run's lock."""
+
+
+def _give_up(ended: Ended, reason: str) -> None:
+    """The run is ending: nothing is repeated or waited for any more."""
+    ended.retry_in_ms = None
+    ended.status, ended.reason, ended.is_fatal = StepStatus.CANCELLED, reason, False
 
 
 def write_undecided(conn: psycopg.Connection, ends: Sequence[Ended]) -> None:

@@ -170,6 +170,8 @@ class Sweeper:
                 counts = read_rows(self.conn, sql.COUNT_STEPS, [run_id])[0]
                 run.open_steps, run.busy_steps = counts["open"], counts["busy"]
                 run.touch()
+                if run.end_status:
+                    ledger.begin_end(run, run.end_status, run.reason)
                 self._settle(ledger, run)
                 ledger.write()
             self._announce_all(ledger.groups(), set())

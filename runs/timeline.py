@@ -13,8 +13,9 @@ from controlplane.kit.ids import parse_uuid
 LIVE = {"running", "waiting", "parked"}
 # A body shows this many of its steps until it is opened.
 SHOWN_OF_A_BODY = 12
-# One idle stretch longer than this share of everything is drawn shorter, and marked.
-LONG_SHARE = 0.6
+# One stretch without any event, if it is this long and this share of everything, is drawn shorter
+# and marked: a wait for a person would leave nothing to see of the rest.
+LONG_SHARE, LONG_MS = 0.75, 5_000
 SHORT_SHARE = 0.35
 LEAST_WIDTH = 0.4
 NICE_MS = (
@@ -49,7 +50,8 @@ class Scale:
         gaps = [(b - a, a, b) for a, b in itertools.pairwise(points)]
         length, self.gap_from, self.gap_to = max(gaps)
         rest = self.total - length
-        self.is_broken = len(gaps) > 2 and rest > 0 and length > LONG_SHARE * self.total
+        is_long = length > max(LONG_SHARE * self.total, LONG_MS)
+        self.is_broken = len(gaps) > 1 and rest > 0 and is_long
         self.gap_share = SHORT_SHARE if self.is_broken else length / self.total
         self.rest = rest
 
@@ -74,7 +76,7 @@ class Scale:
         found: list[tuple[float, float]] = []
         for count in range(1 + int(min(self.total, 1_000 * step) // step)):
             place = self.at(count * step)
-            if (not found or place - found[-1][1] >= 9) and place <= 86:
+            if (not found or place - found[-1][1] >= 9) and place <= 82:
                 found.append((count * step, place))
         return found
 

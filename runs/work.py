@@ -83,6 +83,8 @@ class StepWork:
     context: dict[str, Any]
     worker: Any
     stop: threading.Event = field(default_factory=threading.Event)
+    # What the kind read before the work began: the tool, or the agent with its tools.
+    subject: Any = None
     # Filled as the work goes, so that a failure still accounts for what was used.
     spent: Done = field(default_factory=Done)
     input: Any = None

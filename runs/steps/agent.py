@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from agents.calls import call_model
@@ -10,7 +11,7 @@ from agents.outcome import LoopPorts, ModelReply, ToolReply
 from agents.providers.contract import ModelRequest, ProviderError, ToolDefinition
 from agents.spec import AgentSpec
 from controlplane.kit import gate
-from controlplane.kit.json import money
+from controlplane.kit.json import dumps, money
 from runs.reading import agent_of, callable_of, model_key, prices_of, secrets_of
 from runs.steps.tool import ToolStep, call_context, call_record, declare, end_badly
 from runs.work import Done, StepFailed, StepWork
@@ -19,24 +20,33 @@ from tools.calls import ToolCallable, ToolError
 
 
 def is_instant(step: StepWork) -> bool:
-    """Models take their time."""
+    """Models take their time. Agent and tools are read here, off the event loop."""
+    spec = agent_of(step.run.pins["agents"][step.node.fields["agent"]])
+    if spec.kind != "model":
+        raise StepFailed(
+            f"{spec.slug} is a {spec.kind} agent; only model agents can work in runs yet.",
+            code="agent_kind_unsupported", is_retryable=False,
+        )
+    if schema := step.node.fields.get("output_schema"):
+        spec = replace(spec, output_schema=schema)
+    step.subject = spec, {slug: _tool(step, slug) for slug in spec.tools}
     return False
 
 
 async def work_async(step: StepWork) -> Done:
     """{text, data, turns}. Calls kept by an earlier attempt are not made again."""
-    spec = agent_of(step.run.pins["agents"][step.node.fields["agent"]])
+    spec, tools = step.subject
     prompt = step.render("prompt")
-    prompt = prompt if isinstance(prompt, str) else "" if prompt is None else str(prompt)
+    if not isinstance(prompt, str):
+        prompt = "" if prompt is None else dumps(prompt).decode()
     step.input = {"prompt": prompt, "agent": spec.slug, "version": spec.number}
-    tools = {slug: _tool(step, slug) for slug in spec.tools}
     key, hosts = None, None
     if spec.secret:
         key, hosts = await asyncio.to_thread(model_key, spec)
-    ports = Ports(step, spec, tools)
     kept = []
     if step.attempt > 1:
         kept = await asyncio.to_thread(step.worker.store.checkpoints, step)
+    ports = Ports(step, spec, tools, sum(point["kind"] == "model" for point in kept))
     try:
         outcome = await run_agent(
             spec,
@@ -79,17 +89,19 @@ def _tool(step: StepWork, slug: str) -> ToolCallable:
 
 
 def _definition(tool: ToolCallable) -> ToolDefinition:
-    return ToolDefinition(tool.slug, tool.name, dict(tool.input_schema))
+    return ToolDefinition(tool.slug, tool.description or tool.name, dict(tool.input_schema))
 
 
 class Ports(LoopPorts):
     """The loop's surroundings in a step of a run."""
 
-    def __init__(self, step: StepWork, spec: AgentSpec, tools: Mapping[str, ToolCallable]) -> None:
+    def __init__(
+        self, step: StepWork, spec: AgentSpec, tools: Mapping[str, ToolCallable], made: int
+    ) -> None:
         self.step = step
         self.spec = spec
         self.tools = tools
-        self.turn = 0
+        self.turn = made
 
     async def call_model(self, request: ModelRequest) -> ModelReply:
         """Call the model; every call leaves a row, also one that failed."""

@@ -19,13 +19,8 @@ EFFECT_NAMESPACE = uuid.UUID("6f1b1f0e-5b0a-4c5e-9a56-2f0f9d0c7b11")
 
 def is_instant(step: StepWork) -> bool:
     """Whether the tool is a function that is over at once and changes nothing outside."""
-    tool = tool_of(step)
+    step.subject = tool = callable_of(step.run.pins["tools"][step.node.fields["tool"]])
     return tool.pool == "inline" and tool.effect_class == "read"
-
-
-def tool_of(step: StepWork) -> ToolCallable:
-    """The tool of the step, as the run pinned it."""
-    return callable_of(step.run.pins["tools"][step.node.fields["tool"]])
 
 
 def work(step: StepWork) -> Done:
@@ -95,7 +90,7 @@ def effect_key(step: StepWork, ordinal: int) -> str:
 
 def begin(step: StepWork) -> ToolStep:
     """Arguments rendered, the gate asked; nothing has happened yet."""
-    tool = tool_of(step)
+    tool: ToolCallable = step.subject
     arguments = step.render("arguments")
     arguments = {} if arguments is None else arguments
     step.input = arguments
