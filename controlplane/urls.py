@@ -14,6 +14,8 @@ urlpatterns = [
     path("", views.dashboard, name="dashboard"),
     path("components/", views.components, name="components"),
     path("projects/", include("projects.urls")),
+    path("settings/", include("projects.settings_urls")),
+    path("audit/", include("governance.audit_urls")),
     path("tools/", include("tools.urls")),
     path("agents/", include("agents.urls")),
     path("runs/", include("runs.urls")),

@@ -104,6 +104,10 @@ class Membership(Row):
     def __str__(self) -> str:
         return f"{self.user} is {self.role} of {self.project}"
 
+    def get_absolute_url(self) -> str:
+        """The list it stands in."""
+        return "/settings/members/"
+
 
 class Invitation(Row):
     """An offer of membership by e-mail; the token is stored hashed."""
@@ -123,6 +127,10 @@ class Invitation(Row):
 
     def __str__(self) -> str:
         return f"{self.email} invited to {self.project}"
+
+    def get_absolute_url(self) -> str:
+        """The list it stands in."""
+        return "/settings/invitations/"
 
 
 class Environment(Row):
@@ -149,6 +157,10 @@ class Environment(Row):
     def __str__(self) -> str:
         return self.name
 
+    def get_absolute_url(self) -> str:
+        """The list it stands in."""
+        return "/settings/environments/"
+
 
 class Secret(Row):
     """A value encrypted at rest that goes only to its hosts and is never shown again."""
@@ -174,6 +186,10 @@ class Secret(Row):
     def __str__(self) -> str:
         return self.name
 
+    def get_absolute_url(self) -> str:
+        """The list it stands in."""
+        return "/settings/secrets/"
+
 
 class ApiKey(Row):
     """A bearer key of a user or service account; only its hash is stored."""
@@ -190,10 +206,15 @@ class ApiKey(Row):
 
     class Meta:
         db_table = "api_key"
+        verbose_name = "API key"
         ordering = ["-created_at"]
 
     def __str__(self) -> str:
         return f"{self.name} ({self.prefix}…)"
+
+    def get_absolute_url(self) -> str:
+        """The list it stands in."""
+        return "/settings/api-keys/"
 
     @property
     def status(self) -> str:

@@ -191,6 +191,20 @@ def invite(project: Project, *, email: str, role: str, actor: User) -> tuple[Inv
     return invitation, token
 
 
+@transaction.atomic
+def withdraw(invitation: Invitation, *, actor: User) -> None:
+    """Make an open invitation useless."""
+    before = {"email": invitation.email, "role": invitation.role}
+    audit.record(
+        "invitation.deleted",
+        actor=actor,
+        project_id=invitation.project_id,
+        target=invitation,
+        before=before,
+    )
+    Invitation.objects.filter(pk=invitation.pk).delete()
+
+
 def open_invitation(token: str) -> Invitation | None:
     """The invitation a token opens; None where it is unknown, taken or too old."""
     return (

@@ -59,6 +59,7 @@ NEW_TOOL = {
 NEW_AGENT = {"project": P, "slug": "a", "name": "A", "kind": "model", "config": MODEL}
 NEW_SECRET = {"project": P, "name": "s", "value": "vvvv", "allowed_hosts": ["a.example.com"]}
 START = {"workflow": "{workflow}", "environment": "dev", "input": {}}
+NAMED_QA = {"confirm_name": "qa"}
 REGISTER = {"email": "new@example.com", "password": PASSWORD, "name": "New"}
 SIGN_IN = {"email": "nobody@example.com", "password": "x"}
 PASSWORDS = {"current_password": "wrong", "new_password": PASSWORD}
@@ -172,6 +173,7 @@ API: list[Row] = [
 # A member's answer that is another than the row says, with the reason beside the row above.
 BUT = {
     ("POST /projects/{project}/leave", "own"): 409,
+    ("POST /settings/project/{project}/leave/", "own"): 409,
     ("GET /api-keys/{key}", "vic"): 404,
     ("GET /api-keys/{key}", "ana"): 404,
     ("PATCH /api-keys/{key}", "vic"): 404,
@@ -211,8 +213,58 @@ PAGES: list[Row] = [
     Row("POST", "/accounts/password/reset/key/{one}-{one}/", EVERYBODY, 200),
     Row("GET", "/components/", OWNER + 1, 403, stranger=403),
     # choosing: strangers have a project of their own, with a dev
+    Row("GET", "/projects/", ANYONE, 200),
+    Row("GET", "/projects/new/", ANYONE, 200),
+    Row("POST", "/projects/new/", ANYONE, 422),
+    Row("GET", "/projects/profile/", ANYONE, 200),
+    Row("POST", "/projects/profile/", ANYONE, 422),
+    Row("GET", "/projects/invitations/{one}/", EVERYBODY, 404),
+    Row("POST", "/projects/invitations/{one}/", ANYONE, 404),
     Row("POST", "/projects/choose/", VIEWER, 302, {"project": P}),
     Row("POST", "/projects/choose-environment/", ANYONE, 302, {"environment": "dev"}),
+    # settings: lists and new rows are of the visitor's own current project
+    Row("GET", "/settings/", ANYONE, 200),
+    Row("GET", "/settings/project/{project}/edit/", ADMIN, 200),
+    Row("POST", "/settings/project/{project}/edit/", ADMIN, 422),
+    Row("GET", "/settings/project/{project}/delete/", OWNER, 200),
+    Row("POST", "/settings/project/{project}/delete/", OWNER, 302),
+    Row("POST", "/settings/project/{project}/archive/", ADMIN, 302),
+    Row("POST", "/settings/project/{archived_project}/activate/", ADMIN, 302),
+    Row("POST", "/settings/project/{project}/leave/", VIEWER, 302),
+    Row("GET", "/settings/members/", ANYONE, 200),
+    Row("GET", "/settings/members/new/", ADMIN, 200, stranger=200),
+    Row("POST", "/settings/members/new/", ADMIN, 422, stranger=422),
+    Row("GET", "/settings/members/service/", ADMIN, 200, stranger=200),
+    Row("POST", "/settings/members/service/", ADMIN, 422, stranger=422),
+    Row("GET", "/settings/members/{member}/role/", ADMIN, 200),
+    Row("POST", "/settings/members/{member}/role/", ADMIN, 302, {"role": "operator"}),
+    Row("GET", "/settings/members/{member}/remove/", ADMIN, 200),
+    Row("POST", "/settings/members/{member}/remove/", ADMIN, 302),
+    Row("GET", "/settings/invitations/", ANYONE, 200),
+    Row("POST", "/settings/invitations/{invitation}/withdraw/", ADMIN, 302),
+    Row("GET", "/settings/environments/", ANYONE, 200),
+    Row("GET", "/settings/environments/new/", ADMIN, 200, stranger=200),
+    Row("POST", "/settings/environments/new/", ADMIN, 422, stranger=422),
+    Row("GET", "/settings/environments/{environment}/edit/", ADMIN, 200),
+    Row("POST", "/settings/environments/{environment}/edit/", ADMIN, 302, {"rank": 3}),
+    Row("GET", "/settings/environments/{environment}/delete/", ADMIN, 200),
+    Row("POST", "/settings/environments/{environment}/delete/", ADMIN, 302, NAMED_QA),
+    Row("GET", "/settings/secrets/", ANYONE, 200),
+    Row("GET", "/settings/secrets/new/", ADMIN, 200, stranger=200),
+    Row("POST", "/settings/secrets/new/", ADMIN, 422, stranger=422),
+    Row("GET", "/settings/secrets/{secret}/edit/", ADMIN, 200),
+    Row("POST", "/settings/secrets/{secret}/edit/", ADMIN, 302),
+    Row("GET", "/settings/secrets/{secret}/delete/", ADMIN, 200),
+    Row("POST", "/settings/secrets/{secret}/delete/", ADMIN, 422),
+    Row("GET", "/settings/api-keys/", ADMIN, 200, stranger=200),
+    Row("GET", "/settings/api-keys/new/", ADMIN, 200, stranger=200),
+    Row("POST", "/settings/api-keys/new/", ADMIN, 200, {"name": "k"}, 200),
+    Row("POST", "/settings/api-keys/{key}/revoke/", ADMIN, 302),
+    Row("GET", "/settings/api-keys/{key}/delete/", ADMIN, 200),
+    Row("POST", "/settings/api-keys/{key}/delete/", ADMIN, 422),
+    # audit
+    Row("GET", "/audit/", ANYONE, 200),
+    Row("GET", "/audit/{audit}/", VIEWER, 200),
     # tools
     Row("GET", "/tools/", ANYONE, 200),
     Row("GET", "/tools/new/", OPERATOR, 200, stranger=200),
