@@ -7,8 +7,24 @@ from tests.support import session
 pytest_plugins = ["tests.support.fixtures", "tests.support.cast"]
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+DATABASE_FIXTURES = {"db", "transactional_db", "stack"}
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--database-only` leaves out what never asks the database."""
+    parser.addoption("--database-only", action="store_true")
+
+
+def asks_database(item: pytest.Item) -> bool:
+    """Whether a test uses the database by a mark or by a fixture."""
+    names = set(getattr(item, "fixturenames", ()))
+    return item.get_closest_marker("django_db") is not None or bool(names & DATABASE_FIXTURES)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Browser tests last: Playwright's event loop would stop later asynchronous tests."""
+    if config.getoption("--database-only"):
+        items[:] = [item for item in items if asks_database(item)]
     items.sort(key=lambda item: item.get_closest_marker("browser") is not None)
 
 

@@ -16,7 +16,6 @@ from tests.support.servers import KEYS
 
 OLDEST = "15"
 PYTEST = [sys.executable, "-m", "pytest", "-q", "--no-header", "--durations=5"]
-APPS = ["projects", "tools", "agents", "workflows", "governance", "runs", "analytics"]
 
 
 def say(message: str) -> None:
@@ -107,8 +106,8 @@ def postgres_15() -> bool:
     if binaries is None:
         say(f"PostgreSQL {OLDEST} is not here (SPARKOPS_TEST_PG names its bin folder): left out")
         return True
-    marks = "(django_db or contract) and not (browser or chaos or scale or long)"
-    return pytest("-m", marks, *APPS, "tests", SPARKOPS_POSTGRES_BIN=str(binaries))
+    marks = "not (platform or browser or chaos or scale or long)"
+    return pytest("--database-only", "-m", marks, SPARKOPS_POSTGRES_BIN=str(binaries))
 
 
 def browser() -> bool:
