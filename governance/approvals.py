@@ -5,64 +5,38 @@ caller must not hold a run's lock; where it must, `cancel_…(wait=False)` passe
 decided at that moment.
 """
 
-import logging
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from typing import Any, Literal
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
-from django.db.models import DateTimeField, Func, QuerySet
 
-from controlplane.kit import audit, events
 from controlplane.kit.errors import DomainError, InvalidInput
 from controlplane.kit.schemas import faults
 from governance import approval_rules as rules
+from governance.approval_ends import cancel_for_run, cancel_for_steps, expire_due, next_due
+from governance.approval_rows import Clock, announce, clock, end, event_data, record
 from governance.models import Approval, ApprovalDecision
 from governance.signals import approval_decided
 from projects.people import User
 
-logger = logging.getLogger(__name__)
+__all__ = [
+    "cancel_for_run",
+    "cancel_for_steps",
+    "decide",
+    "event_data",
+    "expire_due",
+    "next_due",
+    "outcome",
+    "request",
+    "still_stands",
+]
+
 Status = Approval.Status
 Action = Literal["approve", "reject"]
-DUE_AT_ONCE = 200
 # Asked and answered: a request for the same action is the same question.
 STANDING = (Status.PENDING, Status.APPROVED, Status.REJECTED, Status.EXPIRED)
-
-
-class Clock(Func):
-    """The database's clock, which alone says what is due."""
-
-    function = "clock_timestamp"
-    output_field = DateTimeField()
-
-
-def event_data(approval: Approval) -> dict[str, Any]:
-    """What the `approval.…` events of an approval say; for the run's events too."""
-    return {
-        "approval": str(approval.pk),
-        "run": str(approval.run_id) if approval.run_id else None,
-        "title": approval.title,
-        "status": approval.status,
-        "due_at": approval.due_at.isoformat() if approval.due_at else None,
-    }
-
-
-def _announce(approval: Approval, word: str, **more: Any) -> None:
-    # Of an approval with a run, `requested` and `decided` stand in the run's own history.
-    if approval.run_id is None or word not in ("requested", "decided"):
-        data = event_data(approval) | more
-        events.append(approval.pk, approval.project_id, f"approval.{word}", data)
-
-
-def _record(approval: Approval, verb: str, actor: Any, **after: Any) -> None:
-    audit.record(
-        f"approval.{verb}",
-        actor=actor,
-        project_id=approval.project_id,
-        target=approval,
-        after=after or None,
-    )
 
 
 # Asking
@@ -137,23 +111,16 @@ def _ask(row: Approval, question: Mapping[str, Any], due_seconds: float | None) 
         if (found := same.order_by("-created_at", "-id").first()) is not None:
             return found
         for older in rows.pending().select_for_update():
-            _end(older, Status.SUPERSEDED, clock())
-            _record(older, "superseded", None, by=str(row.pk))
-            _announce(older, "cancelled")
+            end(older, Status.SUPERSEDED, clock())
+            record(older, "superseded", None, by=str(row.pk))
+            announce(older, "cancelled")
     now = clock()
     row.created_at = now
     row.due_at = None if due_seconds is None else now + timedelta(seconds=due_seconds)
     row.save(force_insert=True)
-    _record(row, "requested", None, subject=row.subject, action_sha256=row.action_sha256)
-    _announce(row, "requested")
+    record(row, "requested", None, subject=row.subject, action_sha256=row.action_sha256)
+    announce(row, "requested")
     return row
-
-
-def clock() -> datetime:
-    """The time of the database now."""
-    return Approval.objects.none().union(
-        Approval.objects.values_list(Clock())
-    ).first()  # pragma: no cover
 
 
 # Deciding
@@ -234,22 +201,36 @@ def _count(row: Any, word: ApprovalDecision, actor: User) -> None:
     if word.arguments is not None:
         facts["arguments"] = word.arguments
     if word.action == "reject":
-        _end(row, Status.REJECTED, row.clock)
+        end(row, Status.REJECTED, row.clock)
     else:
         votes = row.decisions.filter(action="approve", shown_sha256=row.shown_sha256).count()
         if votes < row.quorum:
             row.save(update_fields=["edited_arguments", "shown_sha256", "updated_at"])
-            _record(row, "voted", actor, votes=votes, quorum=row.quorum, **facts)
-            _announce(row, "voted", votes=votes, quorum=row.quorum)
+            record(row, "voted", actor, votes=votes, quorum=row.quorum, **facts)
+            announce(row, "voted", votes=votes, quorum=row.quorum)
             return
-        _end(row, Status.APPROVED, row.clock)
-    _record(row, row.status, actor, status=row.status, **facts)
-    _announce(row, "decided", by=actor.name or actor.email)
+        end(row, Status.APPROVED, row.clock)
+    record(row, row.status, actor, status=row.status, **facts)
+    announce(row, "decided", by=actor.name or actor.email)
     approval_decided.send(sender=Approval, approval=row)
 
 
-def _end(row: Approval, status: str, now: datetime) -> None:
-    row.status, row.decided_at = status, now
-    row.save(
-        update_fields=["status", "decided_at", "edited_arguments", "shown_sha256", "updated_at"]
-    )
+# Before what was approved is done
+
+
+def still_stands(approval: Approval, action_sha256: str | None = None) -> bool:
+    """Whether an approved action may be done now: it is the one that was asked for (where
+    `action_sha256` is given), and enough of those who approved it may still decide."""
+    approval = Approval.objects.get(pk=approval.pk)
+    if approval.status != Status.APPROVED:
+        return False
+    if action_sha256 is not None and action_sha256 != approval.action_sha256:
+        return False
+    words = approval.decisions.filter(action="approve", shown_sha256=approval.shown_sha256)
+    people = [word.actor for word in words.select_related("actor")]
+    return sum(not rules.forbidden(approval, person) for person in people) >= approval.quorum
+
+
+def outcome(approval: Approval) -> dict[str, Any]:
+    """{approved, by, by_name, comment, arguments} of a decided approval, for the step's output."""
+    return rules.outcome(approval, approval.decisions.select_related("actor"))
