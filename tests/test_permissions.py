@@ -15,7 +15,7 @@ from django.test import Client
 
 from projects.models import Project
 from projects.people import User
-from tests.support.cast import MODEL, PASSWORD, Api
+from tests.support.cast import DEFINITION, MODEL, PASSWORD, Api
 from tests.support.routes import routes, shape
 from tests.support.world import World
 
@@ -58,6 +58,7 @@ NEW_TOOL = {
 }
 NEW_AGENT = {"project": P, "slug": "a", "name": "A", "kind": "model", "config": MODEL}
 NEW_SECRET = {"project": P, "name": "s", "value": "vvvv", "allowed_hosts": ["a.example.com"]}
+NEW_WORKFLOW = {"project": P, "slug": "w", "name": "W", "definition": DEFINITION}
 START = {"workflow": "{workflow}", "environment": "dev", "input": {}}
 NAMED_QA = {"confirm_name": "qa"}
 REGISTER = {"email": "new@example.com", "password": PASSWORD, "name": "New"}
@@ -157,6 +158,20 @@ API: list[Row] = [
     Row("GET", "/agents/{agent}/versions/{one}/diff", VIEWER, 200),
     Row("GET", "/instances", VIEWER, 200, stranger=LIST),
     Row("GET", "/instances/{instance}", VIEWER, 200),
+    # workflows
+    Row("GET", "/workflows", VIEWER, 200, stranger=LIST),
+    Row("POST", "/workflows", OPERATOR, 201, NEW_WORKFLOW, CREATE),
+    Row("GET", "/workflows/{workflow}", VIEWER, 200),
+    Row("PATCH", "/workflows/{workflow}", OPERATOR, 200, {"name": "W"}),
+    Row("PUT", "/workflows/{workflow}", OPERATOR, 200, {**NEW_WORKFLOW, "slug": "chain"}),
+    Row("DELETE", "/workflows/{workflow}", OPERATOR, 204),
+    Row("POST", "/workflows/{trashed_workflow}/restore", OPERATOR, 200),
+    Row("POST", "/workflows/{workflow}/validate", VIEWER, 200),
+    Row("POST", "/workflows/{draft}/publish", OPERATOR, 201),
+    Row("GET", "/workflows/{workflow}/versions", VIEWER, 200),
+    Row("GET", "/workflows/{workflow}/versions/{one}", VIEWER, 200),
+    Row("POST", "/workflows/{workflow}/versions/{one}/restore", OPERATOR, 201),
+    Row("POST", "/workflows/{workflow}/versions/{one}/deprecate", OPERATOR, 200),
     # runs (a batch answers each of its runs by itself)
     Row("GET", "/runs", VIEWER, 200, stranger=LIST),
     Row("POST", "/runs", OPERATOR, 201, START, CREATE),
@@ -372,7 +387,7 @@ def test_every_route_has_a_row() -> None:
 
 @pytest.mark.parametrize("row", [r for r in API if r.stranger == LIST], ids=str)
 def test_a_strangers_list_is_empty(row: Row, world: World, bo: User) -> None:
-    for name in ("secret", "key", "audit", "tool", "agent", "run"):
+    for name in ("secret", "key", "audit", "tool", "agent", "workflow", "run"):
         assert world[name]
     rows = Api(bo).get(row.path, {"project": world["project"]}).json()["results"]
     assert rows == []
