@@ -38,8 +38,8 @@ class MemberList(SettingsList):
     )
 
     def get_queryset(self) -> QuerySet:
-        """With the people."""
-        return super().get_queryset().select_related("user")
+        """With the people, and the project, which the words for a row name."""
+        return super().get_queryset().select_related("user", "project")
 
     def get_actions(self) -> list[Verb]:
         """Inviting, and service accounts."""
@@ -163,7 +163,9 @@ class InvitationList(SettingsList):
 
     def get_queryset(self) -> QuerySet:
         """Open ones."""
-        return super().get_queryset().filter(accepted_at=None).select_related("invited_by")
+        return (
+            super().get_queryset().filter(accepted_at=None).select_related("invited_by", "project")
+        )
 
     def get_menu(self, row: Invitation) -> list[Verb]:
         """Withdrawing."""

@@ -17,7 +17,7 @@ def staff(db) -> User:
 
 
 @pytest.fixture
-def page(client, staff):
+def site(client, staff):
     client.force_login(staff)
     return lambda path, **query: client.get(path, query)
 
@@ -28,9 +28,9 @@ def lists() -> list[str]:
 
 
 @pytest.mark.parametrize("name", lists())
-def test_every_list_opens_and_searches(page, name):
-    assert page(reverse(name)).status_code == 200
-    assert page(reverse(name), q="00000000-0000-0000-0000-000000000000").status_code in {200, 302}
+def test_every_list_opens_and_searches(site, name):
+    assert site(reverse(name)).status_code == 200
+    assert site(reverse(name), q="00000000-0000-0000-0000-000000000000").status_code in {200, 302}
 
 
 @pytest.mark.parametrize("name", ["own", "nobody"])
@@ -47,12 +47,12 @@ def test_signing_in_to_the_administration_is_the_sites_own(client, db):
     assert answer.url.startswith("/accounts/login/")
 
 
-def test_no_secret_and_no_hash_is_shown(page, make_secret, own, project):
+def test_no_secret_and_no_hash_is_shown(site, make_secret, own, project):
     secret = make_secret(value="sk-canary-1234567890")
     key, text = keys.create(actor=own, project=project, name="k", scopes=[])
-    shown = page(f"/admin/projects/secret/{secret.pk}/change/").content.decode()
-    shown += page("/admin/projects/secret/").content.decode()
-    shown += page(f"/admin/projects/apikey/{key.pk}/change/").content.decode()
+    shown = site(f"/admin/projects/secret/{secret.pk}/change/").content.decode()
+    shown += site("/admin/projects/secret/").content.decode()
+    shown += site(f"/admin/projects/apikey/{key.pk}/change/").content.decode()
     assert "openai" in shown
     assert key.prefix in shown
     for hidden in ("canary", key.key_sha256, text, bytes(Secret.objects.get().ciphertext).decode()):
