@@ -18,5 +18,6 @@ urlpatterns = [
     path("audit/", include("governance.audit_urls")),
     path("tools/", include("tools.urls")),
     path("agents/", include("agents.urls")),
+    path("workflows/", include("workflows.urls")),
     path("runs/", include("runs.urls")),
 ]

@@ -300,6 +300,17 @@ PAGES: list[Row] = [
     Row("POST", "/agents/{agent}/edit/", OPERATOR, 422),
     Row("GET", "/agents/{agent}/delete/", OPERATOR, 200),
     Row("POST", "/agents/{agent}/delete/", OPERATOR, 302),
+    # workflows
+    Row("GET", "/workflows/", ANYONE, 200),
+    Row("GET", "/workflows/new/", OPERATOR, 200, stranger=200),
+    Row("POST", "/workflows/new/", OPERATOR, 422, stranger=422),
+    Row("GET", "/workflows/{workflow}/", VIEWER, 200),
+    Row("GET", "/workflows/{workflow}/edit/", OPERATOR, 200),
+    Row("POST", "/workflows/{workflow}/edit/", OPERATOR, 422),
+    Row("GET", "/workflows/{workflow}/publish/", OPERATOR, 200),
+    Row("POST", "/workflows/{workflow}/publish/", OPERATOR, 422),
+    Row("GET", "/workflows/{workflow}/delete/", OPERATOR, 200),
+    Row("POST", "/workflows/{workflow}/delete/", OPERATOR, 302),
     # runs
     Row("GET", "/runs/", ANYONE, 200),
     Row("GET", "/runs/new/", OPERATOR, 200, stranger=200),
