@@ -27,8 +27,11 @@ ENDED = {
 
 
 def plain(value: Any) -> Any:
-    """The value as JSON holds it: money, ids and times as text."""
-    return None if value is None else orjson.loads(dumps(value))
+    """The value as JSON holds it: money, ids and times as text. 422 where JSON cannot."""
+    try:
+        return None if value is None else orjson.loads(dumps(value))
+    except (TypeError, ValueError, RecursionError) as exc:
+        raise InvalidInput(f"This cannot be asked: {exc}.", code="not_storable") from None
 
 
 def check_storable(value: Any) -> None:
@@ -42,6 +45,7 @@ def shown(title: str, packet: Mapping[str, Any], arguments: Any) -> dict[str, An
     text = str(title).strip() or "Approval"
     if len(text) > LONGEST_TITLE:
         text = text[: LONGEST_TITLE - 1] + "…"
+    check_storable(arguments)  # What is executed: written as JSON, NaN would become null.
     facts = {"title": text, "packet": plain(packet) or {}, "arguments": plain(arguments)}
     check_storable(facts)
     return facts

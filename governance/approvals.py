@@ -107,13 +107,15 @@ def request(
 def _ask(row: Approval, question: Mapping[str, Any], due_seconds: float | None) -> Approval:
     if row.step_id or row.key:
         rows = Approval.objects.filter(**question)
+        # Locked before looking for answers: one that is being decided is seen as decided.
+        open_rows = list(rows.pending().select_for_update())
         same = rows.filter(action_sha256=row.action_sha256, status__in=STANDING)
-        if (found := same.order_by("-created_at", "-id").first()) is not None:
+        found = same.order_by("-created_at", "-id").first()
+        for older in open_rows:
+            if older.action_sha256 != row.action_sha256:
+                _supersede(older, found or row)
+        if found is not None:
             return found
-        for older in rows.pending().select_for_update():
-            end(older, Status.SUPERSEDED, clock())
-            record(older, "superseded", None, by=str(row.pk))
-            announce(older, "cancelled")
     now = clock()
     row.created_at = now
     row.due_at = None if due_seconds is None else now + timedelta(seconds=due_seconds)
@@ -121,6 +123,12 @@ def _ask(row: Approval, question: Mapping[str, Any], due_seconds: float | None) 
     record(row, "requested", None, subject=row.subject, action_sha256=row.action_sha256)
     announce(row, "requested")
     return row
+
+
+def _supersede(older: Approval, newer: Approval) -> None:
+    end(older, Status.SUPERSEDED, clock())
+    record(older, "superseded", None, by=str(newer.pk))
+    announce(older, "cancelled")
 
 
 # Deciding
@@ -191,8 +199,8 @@ def _edited(row: Approval, action: Action, arguments: Any) -> Any:
         raise InvalidInput.of("arguments", "Arguments are an object.", "type")
     if found := faults(row.arguments_schema, arguments, "arguments"):
         raise InvalidInput(found[0].message, errors=found)
-    arguments = rules.plain(arguments)
     rules.check_storable(arguments)
+    arguments = rules.plain(arguments)
     return None if arguments == row.shown_arguments else arguments
 
 
