@@ -4,6 +4,7 @@ from typing import Any
 
 from allauth.account.forms import ResetPasswordForm, UserTokenForm
 from django.core.exceptions import PermissionDenied
+from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers, status
 from rest_framework.permissions import AllowAny
@@ -19,6 +20,17 @@ from projects import accounts, tickets, tokens
 from projects.authentication import session_credential
 from projects.models import Membership
 from projects.people import User
+
+
+class BearerScheme(OpenApiAuthenticationExtension):
+    """Access tokens and API keys, as the OpenAPI document describes them."""
+
+    target_class = "projects.authentication.BearerAuthentication"
+    name = "bearer"
+
+    def get_security_definition(self, auto_schema: Any) -> dict[str, Any]:
+        """The security scheme."""
+        return {"type": "http", "scheme": "bearer"}
 
 
 class PasswordField(serializers.CharField):
@@ -49,12 +61,23 @@ class MeShape(serializers.ModelSerializer):
         fields = ["id", "email", "name", "is_staff", "is_service", "created_at", "memberships"]
 
 
-class SignedIn(serializers.Serializer):
+class TokenPair(serializers.Serializer):
+    """An access token (15 minutes) and the refresh token (14 days) for the next pair."""
+
+    access = serializers.CharField()
+    refresh = serializers.CharField()
+
+
+class SignedIn(TokenPair):
     """What registering and signing in answer."""
 
     user = MeShape()
-    access = serializers.CharField()
-    refresh = serializers.CharField()
+
+
+class TicketShape(serializers.Serializer):
+    """A ticket for one socket."""
+
+    ticket = serializers.CharField()
 
 
 class RegisterBody(Body):
@@ -160,7 +183,7 @@ class RefreshView(OpenView):
 
     throttle_classes = (PrincipalThrottle,)
 
-    @extend_schema(request=RefreshBody, responses=SignedIn)
+    @extend_schema(request=RefreshBody, responses=TokenPair)
     def post(self, request: Request) -> Response:
         """A refresh token for a new pair; it is used up."""
         pair = tokens.rotate(RefreshBody.read(request)["refresh"])
@@ -209,7 +232,7 @@ class TicketView(APIView):
 
     any_scope = True
 
-    @extend_schema(request=None, responses={200: {"type": "object"}})
+    @extend_schema(request=None, responses=TicketShape)
     def post(self, request: Request) -> Response:
         """A ticket that opens one socket within 30 seconds."""
         credential = request.user.credential or session_credential(request)

@@ -145,3 +145,15 @@ def outranks(role: str | None, other: str) -> bool:
 def allows(role: str | None, permission: str) -> bool:
     """Whether a role has a permission; an unknown role has none."""
     return permission in PERMISSIONS.get(role or "", frozenset())
+
+
+def as_markdown() -> str:
+    """The table as the documents show it (docs/permissions.md)."""
+    lines = [
+        "| permission | viewer | operator | admin | owner |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    for permission in sorted(EVERY_PERMISSION):
+        marks = " | ".join("●" if allows(role, permission) else " " for role in Role.values)
+        lines.append(f"| `{permission}` | {marks} |")
+    return "\n".join(lines) + "\n"

@@ -7,6 +7,7 @@ the row says), nobody signed in 401 (a page: to the sign-in), a lower role 403.
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from django.test import Client
 
 from projects.models import Project
 from projects.people import User
+from projects.roles import as_markdown
 from tests.support.cast import DEFINITION, MODEL, PASSWORD, Api
 from tests.support.routes import routes, shape
 from tests.support.world import World
@@ -170,7 +172,8 @@ API: list[Row] = [
     Row("POST", "/workflows/{draft}/publish", OPERATOR, 201),
     Row("GET", "/workflows/{workflow}/versions", VIEWER, 200),
     Row("GET", "/workflows/{workflow}/versions/{one}", VIEWER, 200),
-    Row("POST", "/workflows/{workflow}/versions/{one}/restore", OPERATOR, 201),
+    Row("GET", "/workflows/{workflow}/versions/{one}/diff", VIEWER, 200),
+    Row("POST", "/workflows/{workflow}/versions/{one}/restore", OPERATOR, 409),
     Row("POST", "/workflows/{workflow}/versions/{one}/deprecate", OPERATOR, 200),
     # runs (a batch answers each of its runs by itself)
     Row("GET", "/runs", VIEWER, 200, stranger=LIST),
@@ -402,3 +405,8 @@ def test_a_strangers_list_is_empty(row: Row, world: World, bo: User) -> None:
         assert world[name]
     rows = Api(bo).get(row.path, {"project": world["project"]}).json()["results"]
     assert rows == []
+
+
+def test_the_document_shows_the_table_of_roles() -> None:
+    document = (Path(__file__).parent.parent / "docs" / "permissions.md").read_text()
+    assert as_markdown() in document, "paste projects.roles.as_markdown() into docs/permissions.md"
