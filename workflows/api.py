@@ -3,7 +3,7 @@
 from typing import Any
 
 from django.http import Http404
-from drf_spectacular.utils import OpenApiParameter, OpenApiTypes, extend_schema
+from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import status
 from rest_framework.decorators import action
 from rest_framework.request import Request
@@ -13,9 +13,13 @@ from controlplane.kit.api import ScopedViewSet
 from controlplane.kit.errors import InvalidInput
 from workflows import services
 from workflows.filters import WorkflowFilter
+from workflows.graph.difference import difference
 from workflows.models import Workflow, WorkflowVersion
 from workflows.serializers import (
+    NoteBody,
+    ValidateBody,
     ValidationSerializer,
+    WorkflowDiffSerializer,
     WorkflowRowSerializer,
     WorkflowSerializer,
     WorkflowVersionRowSerializer,
@@ -24,24 +28,6 @@ from workflows.serializers import (
 
 _NUMBER = r"versions/(?P<number>[^/.]+)"
 _NUMBER_PARAMETER = OpenApiParameter("number", int, OpenApiParameter.PATH)
-
-
-def body_of(request: Request, *allowed: str) -> dict[str, Any]:
-    """The body as an object of allowed fields; 422 for anything else."""
-    if not isinstance(request.data, dict):
-        raise InvalidInput("The body must be a JSON object.", code="not_an_object")
-    for name in request.data:
-        if name not in allowed:
-            raise InvalidInput.of(str(name), "Unknown field.", "unknown_field")
-    return request.data
-
-
-def note_of(body: dict[str, Any]) -> str:
-    """The note of a version; 422 where it is no short text."""
-    note = body.get("note") or ""
-    if not isinstance(note, str) or len(note) > 500:
-        raise InvalidInput.of("note", "A note is text of at most 500 characters.")
-    return note
 
 
 class WorkflowViewSet(ScopedViewSet):
@@ -57,7 +43,10 @@ class WorkflowViewSet(ScopedViewSet):
         "restore_version": "change",
         "deprecate": "publish",
     }
-    audit_fields = ("name", "description", "status", "tags")
+    audit_fields = (
+        "name", "description", "status", "tags", "concurrency_limit", "concurrency_key",
+        "concurrency_key_limit",
+    )  # fmt: skip
 
     def get_queryset(self) -> Any:
         """The visible workflows with their newest and released versions."""
@@ -76,31 +65,35 @@ class WorkflowViewSet(ScopedViewSet):
         version = {"version": head.number, "sha256": head.sha256} if head else {}
         return {**super().facts(row), **version}
 
-    @extend_schema(request=OpenApiTypes.OBJECT, responses=ValidationSerializer)
+    def used_by(self, row: Workflow, *, hard: bool) -> list[str]:
+        """Other workflows that start it."""
+        return services.users_of(row.project_id, "workflow", row.slug)
+
+    @extend_schema(request=ValidateBody, responses=ValidationSerializer)
     @action(detail=True, methods=["post"])
     def validate(self, request: Request, pk: str = "") -> Response:
         """The faults of a given definition, or of the newest version."""
         workflow = self.get_object()
-        body = body_of(request, "definition")
-        definition = body.get("definition", workflow.head.definition)
+        definition = ValidateBody.read(request).get("definition", workflow.head.drawn)
         faults = services.faults_of(workflow, definition)
         return Response({"valid": not faults, "faults": [f.as_dict() for f in faults]})
 
-    @extend_schema(request=OpenApiTypes.OBJECT, responses={201: WorkflowVersionSerializer})
+    @extend_schema(request=NoteBody, responses={201: WorkflowVersionSerializer})
     @action(detail=True, methods=["post"])
     def publish(self, request: Request, pk: str = "") -> Response:
         """Release the draft."""
         workflow = self.get_object()
         self.check_match(workflow)
-        note = note_of(body_of(request, "note"))
+        note = NoteBody.read(request)["note"]
         version = services.publish(workflow, actor=request.user, note=note)
+        version.workflow = workflow
         return Response(WorkflowVersionSerializer(version).data, status=status.HTTP_201_CREATED)
 
     @extend_schema(responses=WorkflowVersionRowSerializer(many=True), filters=False)
     @action(detail=True, methods=["get"])
     def versions(self, request: Request, pk: str = "") -> Response:
         """All versions, the newest first."""
-        rows = self.get_object().versions.defer("definition")
+        rows = self.get_object().versions.defer("definition", "layout").select_related("workflow")
         page = self.paginate_queryset(rows)
         return self.get_paginated_response(WorkflowVersionRowSerializer(page, many=True).data)
 
@@ -108,8 +101,8 @@ class WorkflowViewSet(ScopedViewSet):
         """The version of the path, 404 where there is none."""
         workflow = self.get_object()
         found = None
-        if number.isdigit() and len(number) < 10:
-            found = workflow.versions.filter(number=int(number)).first()
+        if number.isascii() and number.isdigit() and len(number) < 10:
+            found = workflow.versions.filter(number=number).first()
         if found is None:
             raise Http404
         found.workflow = workflow
@@ -122,15 +115,32 @@ class WorkflowViewSet(ScopedViewSet):
         return Response(WorkflowVersionSerializer(self.version(number)).data)
 
     @extend_schema(
+        parameters=[_NUMBER_PARAMETER, OpenApiParameter("base", int)],
+        responses=WorkflowDiffSerializer,
+    )
+    @action(detail=True, methods=["get"], url_path=f"{_NUMBER}/diff")
+    def diff(self, request: Request, pk: str = "", number: str = "") -> Response:
+        """What a version changed against `?base=` (the one before it), as graph and as JSON."""
+        version = self.version(number)
+        text = request.query_params.get("base") or str(max(1, version.number - 1))
+        if not (text.isascii() and text.isdigit()):
+            raise InvalidInput.of("base", "base is the number of a version.")
+        base = version.workflow.versions.filter(number=text[:9]).first()
+        if base is None:
+            raise InvalidInput.of("base", f"There is no version {text[:9]}.", "does_not_exist")
+        found = difference(base.definition, version.definition)
+        return Response({"base": base.number, "version": version.number, **found})
+
+    @extend_schema(
         parameters=[_NUMBER_PARAMETER],
-        request=OpenApiTypes.OBJECT,
+        request=NoteBody,
         responses={201: WorkflowVersionSerializer},
     )
     @action(detail=True, methods=["post"], url_path=f"{_NUMBER}/restore")
     def restore_version(self, request: Request, pk: str = "", number: str = "") -> Response:
         """Take an older definition up again as the draft."""
         version = self.version(number)
-        note = note_of(body_of(request, "note"))
+        note = NoteBody.read(request)["note"]
         head = services.restore_version(
             version.workflow, version.number, actor=request.user, note=note
         )

@@ -1,30 +1,12 @@
 """What a project's definitions may name, read from its rows."""
 
 from functools import cached_property
-from typing import Any
 from uuid import UUID
 
 from agents.models import Agent
 from tools.models import Tool
 from workflows.graph import AgentInfo, ToolInfo, WorkflowInfo
 from workflows.models import Workflow
-
-
-def called_workflows(definition: Any) -> frozenset[str]:
-    """The slugs of the workflows a definition starts, those in bodies included."""
-    found: set[str] = set()
-    open_graphs = [definition]
-    while open_graphs:
-        graph = open_graphs.pop()
-        nodes = graph.get("nodes") if isinstance(graph, dict) else None
-        for node in nodes if isinstance(nodes, list) else ():
-            if not isinstance(node, dict):
-                continue
-            if node.get("kind") == "workflow" and isinstance(node.get("workflow"), str):
-                found.add(node["workflow"])
-            if "body" in node:
-                open_graphs.append(node["body"])
-    return frozenset(found)
 
 
 class ProjectCatalogue:
@@ -60,9 +42,13 @@ class ProjectCatalogue:
     def _workflows(self) -> dict[str, WorkflowInfo]:
         rows = Workflow.objects.filter(project_id=self.project_id, deleted_at=None)
         found = {}
-        for workflow in rows.select_related("released", "head"):
-            version = workflow.released or workflow.head
-            definition = version.definition if version else {}
-            schema = definition.get("input_schema") if isinstance(definition, dict) else None
-            found[workflow.slug] = WorkflowInfo(workflow.slug, schema, called_workflows(definition))
+        # Only the schema is read of each definition: there may be many, and large ones.
+        for slug, released, head, released_uses, head_uses in rows.values_list(
+            "slug", "released__definition__input_schema", "head__definition__input_schema",
+            "released__uses", "head__uses",
+        ):  # fmt: skip
+            uses = head_uses if released_uses is None else released_uses
+            schema = head if released_uses is None else released
+            calls = (use.removeprefix("workflow:") for use in uses or () if use.startswith("w"))
+            found[slug] = WorkflowInfo(slug, schema, frozenset(calls))
         return found

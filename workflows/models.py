@@ -1,10 +1,14 @@
 """What is to be done: workflows and their versions."""
 
+from typing import Any
+
 from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.indexes import GinIndex
 from django.db import models
 
 from controlplane.kit.models import Row, SoftDeletedRow
 from projects.models import Project, name_rule, slug_rule
+from workflows.graph.layout import with_layout
 
 
 class Workflow(SoftDeletedRow):
@@ -65,7 +69,11 @@ class WorkflowVersion(Row):
     workflow = models.ForeignKey(Workflow, models.CASCADE, related_name="versions")
     number = models.PositiveIntegerField()
     state = models.CharField(max_length=10, choices=State, default=State.DRAFT)
+    # The steps' positions are kept apart: drawing a released version anew does not change it.
     definition = models.JSONField()
+    layout = models.JSONField(default=dict, blank=True)
+    # `tool:<slug>`, `agent:<slug>`, `workflow:<slug>` of every step, so that uses can be found.
+    uses = ArrayField(models.CharField(max_length=80), default=list, blank=True)
     sha256 = models.CharField(max_length=64)
     note = models.CharField(max_length=500, blank=True, default="")
     created_by_name = models.CharField(max_length=120, blank=True, default="")
@@ -77,6 +85,12 @@ class WorkflowVersion(Row):
         constraints = [
             models.UniqueConstraint(fields=["workflow", "number"], name="workflow_version_once")
         ]
+        indexes = [GinIndex(fields=["uses"], name="workflow_version_uses")]
 
     def __str__(self) -> str:
         return f"{self.workflow} v{self.number}"
+
+    @property
+    def drawn(self) -> dict[str, Any]:
+        """The definition with the positions of its steps."""
+        return with_layout(self.definition, self.layout)

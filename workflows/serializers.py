@@ -4,9 +4,11 @@ from typing import Any
 
 from rest_framework import serializers
 
+from agents.serializers import ChangeSerializer
 from controlplane.kit.api import KitSerializer, RelatedId
+from controlplane.kit.bodies import Body
 from projects.models import Project
-from tools.serializers import ObjectField
+from tools.serializers import AnyField, ObjectField
 from workflows import services
 from workflows.models import Workflow, WorkflowVersion
 
@@ -20,7 +22,14 @@ class WorkflowSerializer(KitSerializer):
         child=serializers.CharField(max_length=60), default=list, max_length=50
     )
     status = serializers.ChoiceField(Workflow.Status.choices, default=Workflow.Status.ACTIVE)
-    definition = ObjectField(source="head.definition")
+    definition = ObjectField(source="head.drawn")
+    concurrency_limit = serializers.IntegerField(
+        default=None, allow_null=True, min_value=1, max_value=100_000
+    )
+    concurrency_key = serializers.CharField(default="", allow_blank=True, max_length=2000)
+    concurrency_key_limit = serializers.IntegerField(
+        default=None, allow_null=True, min_value=1, max_value=100_000
+    )
     version = serializers.IntegerField(source="head.number", read_only=True)
     version_state = serializers.CharField(source="head.state", read_only=True)
     released_version = serializers.IntegerField(
@@ -33,8 +42,8 @@ class WorkflowSerializer(KitSerializer):
         model = Workflow
         fields = [
             "id", "project", "slug", "name", "description", "tags", "status", "definition",
-            "version", "version_state", "released_version", "created_at", "updated_at", "url",
-            "display",
+            "concurrency_limit", "concurrency_key", "concurrency_key_limit", "version",
+            "version_state", "released_version", "created_at", "updated_at", "url", "display",
         ]  # fmt: skip
         read_only_fields = ["id", "created_at", "updated_at"]
 
@@ -46,11 +55,15 @@ class WorkflowSerializer(KitSerializer):
         """What can be kept as a draft."""
         return services.storable_definition(value)
 
+    def validate_concurrency_key(self, value: str) -> str:
+        """An expression over the input."""
+        return services.concurrency_key(value)
+
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         """The model's rules; the definition is no column of the model."""
         head = attrs.pop("head", None)
         attrs = super().validate(attrs)
-        return attrs if head is None else {**attrs, "definition": head["definition"]}
+        return attrs if head is None else {**attrs, "definition": head["drawn"]}
 
     def create(self, validated_data: dict[str, Any]) -> Workflow:
         """The workflow with draft version 1."""
@@ -75,22 +88,64 @@ class WorkflowVersionRowSerializer(serializers.ModelSerializer):
 
     version = serializers.IntegerField(source="number", read_only=True)
     created_by = serializers.CharField(source="created_by_name", read_only=True)
+    is_current = serializers.SerializerMethodField()
+    is_released = serializers.SerializerMethodField()
 
     class Meta:
         model = WorkflowVersion
-        fields = ["id", "version", "state", "sha256", "note", "created_by", "created_at",
-                  "released_at"]  # fmt: skip
+        fields = [
+            "id", "version", "state", "sha256", "note", "uses", "created_by", "created_at",
+            "updated_at", "released_at", "is_current", "is_released",
+        ]  # fmt: skip
         read_only_fields = fields
+
+    def get_is_current(self, version: WorkflowVersion) -> bool:
+        """Whether it is the newest one, which editing changes or follows."""
+        return version.pk == version.workflow.head_id
+
+    def get_is_released(self, version: WorkflowVersion) -> bool:
+        """Whether new runs use it."""
+        return version.pk == version.workflow.released_id
 
 
 class WorkflowVersionSerializer(WorkflowVersionRowSerializer):
     """A version with its definition."""
 
-    definition = ObjectField(read_only=True)
+    definition = ObjectField(source="drawn", read_only=True)
 
     class Meta(WorkflowVersionRowSerializer.Meta):
         fields = [*WorkflowVersionRowSerializer.Meta.fields, "definition"]
         read_only_fields = fields
+
+
+class NoteBody(Body):
+    """The body of publish and of the restoring of a version."""
+
+    note = serializers.CharField(default="", allow_blank=True, max_length=500)
+
+
+class ValidateBody(Body):
+    """The body of POST /workflows/{id}/validate."""
+
+    definition = AnyField(required=False, allow_null=True)
+
+
+class NamesSerializer(serializers.Serializer):
+    """Steps or edges by what became of them."""
+
+    added = serializers.ListField(child=serializers.CharField())
+    removed = serializers.ListField(child=serializers.CharField())
+    changed = serializers.ListField(child=serializers.CharField())
+
+
+class WorkflowDiffSerializer(serializers.Serializer):
+    """What GET /workflows/{id}/versions/{n}/diff answers."""
+
+    base = serializers.IntegerField()
+    version = serializers.IntegerField()
+    nodes = NamesSerializer()
+    edges = NamesSerializer()
+    changes = ChangeSerializer(many=True)
 
 
 class FaultSerializer(serializers.Serializer):

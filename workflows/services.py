@@ -1,18 +1,21 @@
 """The verbs of workflows: making them, saving drafts, releasing versions."""
 
 from typing import Any
+from uuid import UUID
 
 from django.db import transaction
-from django.db.models import Max
+from django.db.models import Max, Q
 from django.utils import timezone
 
 from controlplane.kit import audit, storable
 from controlplane.kit.errors import FieldProblem, InvalidInput, InvalidTransition
+from controlplane.kit.expressions import ExpressionError, compile_expression
 from projects.models import Project
 from projects.people import User
 from workflows.catalogue import ProjectCatalogue
 from workflows.graph import MAX_NODES, Fault, check, definition_sha256
 from workflows.graph.check import count_nodes
+from workflows.graph.layout import split_layout, uses_of
 from workflows.models import Workflow, WorkflowVersion
 
 LARGEST_DEFINITION_BYTES = 4 * 1024 * 1024
@@ -30,6 +33,19 @@ def storable_definition(definition: Any) -> dict[str, Any]:
         message = f"A graph has at most {MAX_NODES:,} steps, those of bodies included."
         raise InvalidInput.of("definition", message, "too_many_nodes")
     return definition
+
+
+def concurrency_key(text: str) -> str:
+    """An expression over the input by which runs are counted together; empty for none."""
+    if text:
+        try:
+            names = compile_expression(text).names
+        except ExpressionError as error:
+            raise InvalidInput.of("concurrency_key", error.message, error.code) from None
+        if names - {"input"}:
+            message = "The key is an expression over input."
+            raise InvalidInput.of("concurrency_key", message, "unknown_name")
+    return text
 
 
 def faults_of(workflow: Workflow, definition: Any) -> list[Fault]:
@@ -70,7 +86,7 @@ def insert(*, author: User | None, definition: dict[str, Any], **fields: Any) ->
     workflow = Workflow(**fields)
     workflow.full_clean()
     workflow.save(force_insert=True)
-    workflow.head = _version(workflow, 1, definition, author)
+    workflow.head = _version(workflow, 1, _parts(definition), author)
     workflow.save(update_fields=["head"])
     return workflow
 
@@ -88,27 +104,43 @@ def change(workflow: Workflow, *, author: User | None, **fields: Any) -> Workflo
     return workflow
 
 
-def save_draft(workflow: Workflow, definition: dict[str, Any], *, author: User | None) -> None:
-    """Put a definition into the draft, which is made where the head is released."""
-    head = workflow.head
-    if head is not None and head.state == State.DRAFT:
-        head.definition, head.sha256 = definition, definition_sha256(definition)
-        head.save(update_fields=["definition", "sha256", "updated_at"])
-    elif head is None or head.definition != definition:
+def save_draft(
+    workflow: Workflow, definition: dict[str, Any], *, author: User | None
+) -> WorkflowVersion:
+    """Put a definition into the draft, which is made where the head is released. Drawing a
+    released head anew makes none: only its layout changes. Gives the head there is then; the
+    caller saves the workflow."""
+    parts, head = _parts(definition), workflow.head
+    if head is None or (head.state != State.DRAFT and head.sha256 != parts["sha256"]):
         last = workflow.versions.aggregate(last=Max("number"))["last"] or 0
-        workflow.head = _version(workflow, last + 1, definition, author)
+        workflow.head = made = _version(workflow, last + 1, parts, author)
+        return made
+    if head.state != State.DRAFT:
+        parts = {"layout": parts["layout"]}
+    for name, value in parts.items():
+        setattr(head, name, value)
+    head.save(update_fields=[*parts, "updated_at"])
+    return head
+
+
+def _parts(definition: dict[str, Any]) -> dict[str, Any]:
+    logic, layout = split_layout(definition)
+    return {
+        "definition": logic,
+        "layout": layout,
+        "uses": uses_of(logic),
+        "sha256": definition_sha256(definition),
+    }
 
 
 def _version(
-    workflow: Workflow, number: int, definition: dict[str, Any], author: User | None, note: str = ""
+    workflow: Workflow, number: int, parts: dict[str, Any], author: User | None
 ) -> WorkflowVersion:
     return WorkflowVersion.objects.create(
         workflow=workflow,
         number=number,
-        definition=definition,
-        sha256=definition_sha256(definition),
-        note=note,
         created_by_name=str(author)[:120] if author else "system",
+        **parts,
     )
 
 
@@ -120,7 +152,7 @@ def publish(workflow: Workflow, *, actor: Any, note: str = "") -> WorkflowVersio
     draft = row.head
     if draft is None or draft.state != State.DRAFT:
         raise InvalidTransition("There is no draft to publish.", code="nothing_to_publish")
-    refuse_faults(faults_of(row, draft.definition))
+    refuse_faults(faults_of(row, draft.drawn))
     draft.state, draft.released_at = State.RELEASED, timezone.now()
     draft.note = note or draft.note
     draft.save(update_fields=["state", "released_at", "note", "updated_at"])
@@ -136,18 +168,22 @@ def publish(workflow: Workflow, *, actor: Any, note: str = "") -> WorkflowVersio
 def restore_version(
     workflow: Workflow, number: int, *, actor: Any, note: str = ""
 ) -> WorkflowVersion:
-    """Take an older definition up again as the draft."""
+    """Take an older definition up again as the draft. 422 where there is no such version, 409
+    `nothing_to_restore` where the newest version, released, says the same."""
     row = Workflow.objects.select_for_update(of=("self",)).get(pk=workflow.pk)
     old = row.versions.filter(number=number).first()
     if old is None:
         raise InvalidInput.of("version", f"There is no version {number}.", "does_not_exist")
-    save_draft(row, old.definition, author=actor)
-    row.head.note = note or f"Restored from version {number}"
-    row.head.save(update_fields=["note"])
+    if row.head and row.head.state != State.DRAFT and row.head.sha256 == old.sha256:
+        message = f"Version {row.head.number} says the same as version {number}."
+        raise InvalidTransition(message, code="nothing_to_restore")
+    draft = save_draft(row, old.drawn, author=actor)
+    draft.note = note or f"Restored from version {number}"
+    draft.save(update_fields=["note"])
     row.save(update_fields=["head", "updated_at"])
-    audit.record("workflow.restored_version", actor=actor, project_id=row.project_id, target=row,
-                 after={"from": number, "version": row.head.number})  # fmt: skip
-    return row.head
+    audit.record("workflow.version_restored", actor=actor, project_id=row.project_id, target=row,
+                 after={"from": number, "version": draft.number})  # fmt: skip
+    return draft
 
 
 @transaction.atomic
@@ -161,6 +197,15 @@ def deprecate(version: WorkflowVersion, *, actor: Any) -> WorkflowVersion:
     version.save(update_fields=["state", "updated_at"])
     row.released = row.versions.filter(state=State.RELEASED).order_by("-number").first()
     row.save(update_fields=["released", "updated_at"])
-    audit.record("workflow.deprecated_version", actor=actor, project_id=row.project_id,
+    audit.record("workflow.version_deprecated", actor=actor, project_id=row.project_id,
                  target=row, after={"version": version.number})  # fmt: skip
     return version
+
+
+def users_of(project_id: UUID, kind: str, slug: str) -> list[str]:
+    """The workflows whose newest or released version calls a tool, agent or workflow (`kind`) of
+    that slug, in words for people; at most 20."""
+    calling = WorkflowVersion.objects.filter(uses__contains=[f"{kind}:{slug}"])
+    rows = Workflow.objects.alive().filter(project_id=project_id)
+    rows = rows.filter(Q(head__in=calling) | Q(released__in=calling))
+    return [f"the workflow {name}" for name in rows.values_list("name", flat=True)[:20]]

@@ -3,7 +3,7 @@
 import re
 from functools import lru_cache
 
-from jsonschema_rs import Draft202012Validator, RegexOptions, ValidationError, validator_for
+from jsonschema_rs import RegexOptions, ValidationError, validator_for
 
 MAX_LENGTH = 1_000
 MAX_WEIGHT = 5_000
@@ -23,7 +23,7 @@ class Pattern:
     def __init__(self, text: str) -> None:
         self.weight = weigh(text)
         try:
-            self._validator: Draft202012Validator = validator_for(
+            self._validator = validator_for(
                 {"pattern": text}, pattern_options=OPTIONS
             )
         except (ValidationError, ValueError):

@@ -21,7 +21,7 @@ from controlplane.kit.schema_cost import BACKTRACKS, Cost, TooCostly, cost_of
 MAX_BYTES = 256 * 1024
 MAX_FAULTS = 20
 _MAX_MESSAGE = 300
-_ANY_OBJECT = ({}, {"type": "object"}, True)
+_ANY_OBJECT: tuple[Any, ...] = ({}, {"type": "object"}, True)
 # Steps of the checker (30 ns) and of its pattern engine (9 ns) that one check may take at most.
 _MAX_STEPS = 10_000_000
 _MAX_PATTERN_STEPS = 50_000_000

@@ -83,8 +83,10 @@ def _node(index: int, node: dict[str, Any], out: list[Edge]) -> Node:
     conditions = _conditions(kind, fields)
     asked = [edge.when for edge in out if edge.when is not None]
     read: set[str] = set()
-    for part in (*templates.values(), *conditions, *asked):
-        read |= part.steps
+    for template in templates.values():
+        read |= template.steps
+    for condition in (*conditions, *asked):
+        read |= condition.steps
     body = _graph(fields["body"]) if "body" in known else None
     return Node(
         id=node_id,
