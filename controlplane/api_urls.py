@@ -4,6 +4,7 @@ from django.urls import URLPattern, URLResolver, re_path
 from rest_framework.routers import SimpleRouter
 
 from agents.api import AgentViewSet, InstanceViewSet
+from governance.approval_api import ApprovalViewSet
 from governance.audit_api import AuditEntryViewSet
 from projects import auth_api
 from projects.api import EnvironmentViewSet, ProjectViewSet
@@ -28,6 +29,7 @@ router.register(f"{IN_PROJECT}/members", MemberViewSet, basename="member")
 router.register(f"{IN_PROJECT}/invitations", InvitationViewSet, basename="invitation")
 router.register("secrets", SecretViewSet, basename="secret")
 router.register("api-keys", ApiKeyViewSet, basename="api-key")
+router.register("approvals", ApprovalViewSet, basename="approval")
 router.register("audit", AuditEntryViewSet, basename="audit")
 
 urlpatterns: list[URLPattern | URLResolver] = [

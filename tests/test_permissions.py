@@ -131,6 +131,13 @@ API: list[Row] = [
     # audit
     Row("GET", "/audit", VIEWER, 200, stranger=LIST),
     Row("GET", "/audit/{audit}", VIEWER, 200),
+    # approvals: nobody asks by HTTP
+    Row("GET", "/approvals", VIEWER, 200, stranger=LIST),
+    Row("POST", "/approvals", ANYONE, 405),
+    Row("GET", "/approvals/stats", ANYONE, 200),
+    Row("GET", "/approvals/{approval}", VIEWER, 200),
+    Row("POST", "/approvals/{approval}/approve", OPERATOR, 200),
+    Row("POST", "/approvals/{approval}/reject", OPERATOR, 200, {"comment": "No."}),
     # tools
     Row("GET", "/tools", VIEWER, 200, stranger=LIST),
     Row("GET", "/tools/functions", ANYONE, 200),
@@ -401,7 +408,7 @@ def test_every_route_has_a_row() -> None:
 
 @pytest.mark.parametrize("row", [r for r in API if r.stranger == LIST], ids=str)
 def test_a_strangers_list_is_empty(row: Row, world: World, bo: User) -> None:
-    for name in ("secret", "key", "audit", "tool", "agent", "workflow", "run"):
+    for name in ("secret", "key", "audit", "approval", "tool", "agent", "workflow", "run"):
         assert world[name]
     rows = Api(bo).get(row.path, {"project": world["project"]}).json()["results"]
     assert rows == []

@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from agents.models import Agent, Deployment, Instance
 from controlplane.kit.ids import uuid7
+from governance import approvals
 from governance.models import AuditEntry
 from projects import keys, services
 from projects.models import Membership, Project
@@ -131,6 +132,19 @@ class World:
         """A run that failed."""
         ended = timezone.now() - timedelta(minutes=1)
         return self.makers["run"](status="failed", ended_at=ended).pk
+
+    def make_approval(self) -> Any:
+        """A question that waits for an answer."""
+        asked = approvals.request(
+            project_id=self.project.pk,
+            run_id=uuid7(),
+            step_id=uuid7(),
+            subject="step",
+            title="Send it?",
+            packet={},
+            arguments={"to": "ops"},
+        )
+        return asked.pk
 
     def make_nobody(self) -> Any:
         """An id that stands for nothing."""
