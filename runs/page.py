@@ -34,7 +34,7 @@ class RunPage(DetailView):
         "io": ("Input and output", "runs/_io.html"),
     }
     fragments: ClassVar[Mapping[str, str]] = {
-        "run-head": "runs/_head.html",
+        "run-head": "runs/_head_answer.html",
         "run-steps": "runs/_steps.html",
         "step-drawer": "runs/_step.html",
         "run-events": "runs/_events.html",

@@ -17,7 +17,7 @@ VOID = {"input", "meta", "link", "br", "hr", "img", "path", "use", "rect", "circ
 # Parts of a component, shown as part of it.
 PARTS = {
     "_table_row", "_filters_kept", "_filters_clear", "_chip", "_chip_words", "_chip_clear",
-    "_field_errors", "_form_errors", "_fields", "_log_lines", "_password_field",
+    "_field_errors", "_form_errors", "_fields", "_log_lines", "_password_field", "_tab_counts",
 }  # fmt: skip
 
 
