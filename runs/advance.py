@@ -7,11 +7,13 @@ from typing import Any, Protocol
 from uuid import UUID
 
 from controlplane.kit.expressions import ExpressionError
+from controlplane.kit.storable import problem
 from runs.lifecycle import Ended, Ledger, LockedRun, StepRow
 from runs.states import RunStatus, StepStatus
 from workflows.graph import Graph
 
 Key = tuple[UUID, str, str]  # run, path, node
+MAX_RUN_OUTPUT_BYTES = 4 * 1024 * 1024
 
 
 class Frontier(Protocol):
@@ -35,7 +37,7 @@ def advance(ledger: Ledger, run: LockedRun, graph: Graph, ended: Ended, frontier
 
 def follow(ledger: Ledger, run: LockedRun, graph: Graph, ended: Ended, frontier: Frontier) -> None:
     """What follows from a step whose end is written already."""
-    if ended.retry_in_ms is not None or ended.status == StepStatus.WAITING or run.is_terminal:
+    if not ended.is_over or run.is_terminal:
         return
     if ended.is_fatal:
         error = {"step": str(ended.step_id), "node": ended.node, **(ended.error or {})}
@@ -75,10 +77,8 @@ def settle(
     ledger: Ledger, run: LockedRun, graph: Graph, render_output: Callable[[LockedRun, Graph], Any]
 ) -> None:
     """End the run where no step is open any more."""
+    settle_ending(ledger, run)
     if run.open_steps > 0 or run.is_terminal:
-        return
-    if run.end_status:
-        ledger.end_run(run, run.end_status, run.reason)
         return
     try:
         output = render_output(run, graph)
@@ -86,4 +86,14 @@ def settle(
         error = {"code": exc.code, "message": f"output: {exc.message}"}
         ledger.end_run(run, RunStatus.FAILED, exc.code, error=error)
         return
+    if (fault := problem(output, MAX_RUN_OUTPUT_BYTES)) is not None:
+        error = {"code": "output_not_storable", "message": f"The output cannot be stored: {fault}"}
+        ledger.end_run(run, RunStatus.FAILED, error["code"], error=error)
+        return
     ledger.end_run(run, RunStatus.SUCCEEDED, output=output)
+
+
+def settle_ending(ledger: Ledger, run: LockedRun) -> None:
+    """End a run that is to end otherwise than by its own output, where no step is open any more."""
+    if run.end_status and run.open_steps <= 0 and not run.is_terminal:
+        ledger.end_run(run, run.end_status, run.reason)

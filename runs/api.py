@@ -26,6 +26,7 @@ from runs.serializers import (
     StartSerializer,
     StepSerializer,
 )
+from runs.start_body import Seen, read_start
 from runs.starting import StartRequest
 
 LOG_LINES_A_PAGE = 500
@@ -87,20 +88,12 @@ class RunViewSet(ScopedViewSet):
     @extend_schema(request=StartSerializer, responses={201: RunSerializer})
     def create(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         """Start a run."""
-        start = self._checked(
-            request.data, self.get_serializer_context(), request.headers.get("Idempotency-Key")
-        )
+        start = self._checked(request.data, {}, request.headers.get("Idempotency-Key"))
         run, is_new = services.start(start, actor=request.user)
         return self.whole_answer(run, status.HTTP_201_CREATED if is_new else status.HTTP_200_OK)
 
-    def _checked(
-        self, body: Any, context: dict[str, Any], key: str | None = None
-    ) -> StartRequest:
-        if key is not None and not 0 < len(key) <= 255:
-            raise InvalidInput.of("Idempotency-Key", "Use 1 to 255 characters.")
-        serializer = StartSerializer(data=body, context=context)
-        serializer.is_valid(raise_exception=True)
-        start = serializer.as_request(key)
+    def _checked(self, body: Any, seen: Seen, key: str | None = None) -> StartRequest:
+        start = read_start(body, self.request.user, key=key, seen=seen)
         require(self.request.user, "runs.add_run", start.workflow)
         return start
 
@@ -112,9 +105,9 @@ class RunViewSet(ScopedViewSet):
         if not isinstance(bodies, list) or not 0 < len(bodies) <= RUNS_A_BATCH:
             raise InvalidInput.of("runs", f"Give a list of 1 to {RUNS_A_BATCH} runs.")
         requests: list[StartRequest | DomainError] = []
-        context = {**self.get_serializer_context(), "seen": {}}
+        seen: Seen = {}
         for body in bodies:
-            requests.append(self._checked_or_refused(body, context))
+            requests.append(self._checked_or_refused(body, seen))
         answers = services.start_batch(requests, actor=request.user)
         results = [
             {
@@ -128,11 +121,9 @@ class RunViewSet(ScopedViewSet):
         ]
         return Response({"results": results}, status=status.HTTP_201_CREATED)
 
-    def _checked_or_refused(
-        self, body: Any, context: dict[str, Any]
-    ) -> StartRequest | DomainError:
+    def _checked_or_refused(self, body: Any, seen: Seen) -> StartRequest | DomainError:
         try:
-            return self._checked(body, context)
+            return self._checked(body, seen)
         except Exception as exc:
             error = as_domain_error(exc)
             if error is None:

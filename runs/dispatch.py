@@ -6,7 +6,6 @@ run meanwhile the guard refuses, and the same decision is taken again under the 
 """
 
 from collections import defaultdict
-from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 from uuid import UUID
@@ -14,6 +13,7 @@ from uuid import UUID
 import psycopg
 from psycopg.rows import dict_row
 
+from controlplane.kit.database import cursor_of
 from controlplane.kit.events import activity_group, announce, subject_group
 from controlplane.kit.ids import uuid7
 from runs import statements as sql
@@ -86,7 +86,7 @@ class Dispatcher:
         """Lease ready steps for free slots: one statement, one commit. Returns them and the runs
         that begin here."""
         params = {"queue": self.queue_name, "worker": self.worker_id, "cpu": cpu, "io": io}
-        with conn.cursor(row_factory=dict_row) as cursor:
+        with cursor_of(conn, dict_row) as cursor:
             rows = cursor.execute(sql.CLAIM, params).fetchall()
         new_runs = {row["run_id"] for row in rows if row["is_new"]}
         self._see(conn, rows, new_runs)
@@ -165,7 +165,7 @@ class Dispatcher:
         frontiers: dict[UUID, LoadedFrontier] = {}
         for run_id, found in by_run.items():
             view = self.views.get(run_id)
-            if view is None or any(ended.is_fatal for ended in found):
+            if view is None or any(ended.needs_lock for ended in found):
                 refused[run_id] = found
                 continue
             ledger.see(replace(view[0]))
@@ -176,10 +176,14 @@ class Dispatcher:
         try:
             for run_id, frontier in frontiers.items():
                 self._decide(conn, ledger, run_id, by_run[run_id], frontier)
+            claimed, ring = self._take_ready(ledger, take, taken)
+            written = ledger.write()
         except NeedsLock:
             return by_run
-        claimed, ring = self._take_ready(ledger, take, taken)
-        written = ledger.write()
+        except BaseException:
+            for step in taken:
+                take.give_back(step)
+            raise
         for run_id in list(ledger.runs):
             if run_id in written:
                 self.views.put(ledger.runs[run_id].written(), frontiers[run_id].keep())
@@ -202,18 +206,22 @@ class Dispatcher:
         by_run: dict[UUID, list[Ended]],
         take: Take,
         outcome: Outcome,
+        *,
+        wait: bool = False,
     ) -> None:
-        """The same under the locks of the runs that are free; for the others the ends are kept."""
+        """The same under the locks of the runs that are free. For the others ends of steps are kept
+        until the run can be decided; for what is no end for good the lock is waited for."""
         ends = [ended for found in by_run.values() for ended in found]
         taken: list[StepRow] = []
         try:
             with conn.transaction():
                 ledger = Ledger(conn)
-                ledger.lock(by_run)
+                ledger.lock(by_run, wait=wait)
                 leases = [[e.step_id for e in ends], [e.lease for e in ends]]
                 held = {row["id"] for row in read_rows(conn, sql.HELD_STEPS, leases)}
                 kept = [e for e in ends if e.step_id in held]
-                undecided = [e for e in kept if e.run_id not in ledger.runs]
+                busy = [e for e in kept if e.run_id not in ledger.runs]
+                undecided = [e for e in busy if e.is_over]
                 if undecided:
                     write_undecided(conn, undecided)
                 frontier = LoadedFrontier(conn)
@@ -235,6 +243,16 @@ class Dispatcher:
         outcome.undecided += undecided
         for queue_name, count in ring.items():
             outcome.ring[queue_name] += count
+        # What was remembered of an end that is not ours to write any more never became true.
+        for ended in ends:
+            if ended.step_id not in held:
+                self.facts.steps.drop((ended.run_id, ended.path, ended.node))
+        later: defaultdict[UUID, list[Ended]] = defaultdict(list)
+        for ended in busy:
+            if not ended.is_over:
+                later[ended.run_id].append(ended)
+        if later:
+            self._complete_locked(conn, later, take, outcome, wait=True)
 
     def _decide(
         self,
@@ -281,7 +299,7 @@ class Dispatcher:
 
 def remember(facts: Facts, ended: Ended) -> None:
     """Keep what other steps may read of an ended step."""
-    if ended.retry_in_ms is None and ended.status != "waiting":
+    if ended.is_over:
         key = (ended.run_id, ended.path, ended.node)
         facts.steps.put(key, StepFact(ended.status, ended.output, ended.error))
 
@@ -294,11 +312,3 @@ def render_output(conn: psycopg.Connection, facts: Facts, run: LockedRun, graph:
     context["steps"] = facts.step_contexts(conn, run.id, "", graph.output.steps)
     return graph.output.render(context, missing="null")
 
-
-def give_back(
-    conn: psycopg.Connection, worker_id: UUID, reason: str, step_ids: Iterable[UUID] | None = None
-) -> int:
-    """Put leased steps back into the queue: all of a worker's, or the named ones. How many."""
-    steps = None if step_ids is None else list(step_ids)
-    params = {"worker": worker_id, "reason": reason, "steps": steps}
-    return conn.execute(sql.GIVE_BACK, params).rowcount

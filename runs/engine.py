@@ -11,6 +11,7 @@ import logging
 import queue
 import threading
 import time
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from types import ModuleType
 from typing import Any
@@ -33,6 +34,7 @@ from runs.work import (
     StepWork,
     conclude,
     failed,
+    is_database_away,
     succeeded,
 )
 
@@ -43,14 +45,24 @@ CHAIN_STEPS = 100
 CHAIN_SECONDS = 1.0
 MOST_CHAINS = 5_000
 BATCH = 64
+UNWRITABLE = "output_not_storable"
 _WAKE = object()
+# What a step hands to the database thread: its end, or None where it is another's.
+Post = tuple[StepWork, Ended | None]
 
 
 class Slots:
     """Free places of the two pools. Touched by the database thread only."""
 
     def __init__(self, cpu: int, io: int) -> None:
-        self.free = {"cpu": cpu, "io": io}
+        self.size = {"cpu": cpu, "io": io}
+        self.free = dict(self.size)
+
+    def recount(self, occupied: Iterable[StepWork]) -> None:
+        """After something went wrong: what is not occupied is free."""
+        self.free = dict(self.size)
+        for step in occupied:
+            self.free[step.pool] -= 1
 
     def take(self, pool: str) -> bool:
         """Occupy a place, if one is free."""
@@ -105,7 +117,9 @@ class Engine:
         self.is_fenced = False
         self._stopping = threading.Event()
         self._wants_claim = True
-        self._instant: list[Ended] = []
+        self._instant: list[Post] = []
+        # Steps that ended while a thread still works on them: their slots are not free yet.
+        self._late: set[StepWork] = set()
         self._chains: dict[UUID, tuple[int, float]] = {}
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="step")
         self._loop = asyncio.new_event_loop()
@@ -156,24 +170,25 @@ class Engine:
 
     def _run(self) -> None:
         while not self._stopping.is_set():
-            ends = self._gather()
+            posts = self._gather()
             try:
-                self._turn(ends)
-            except psycopg.OperationalError as exc:
-                logger.warning("database away, will try again: %s", exc)
+                self._turn(posts)
+            except Exception as exc:
                 self._disconnect()
-                for ended in ends:
-                    self.inbox.put(ended)
-                self._stopping.wait(0.5)
-            except Exception:
-                logger.exception("a commit of %d ends failed", len(ends))
-                self._disconnect()
-                self._salvage(ends)
+                self._recount()
+                if is_database_away(exc) or isinstance(exc, psycopg.errors.DeadlockDetected):
+                    logger.warning("database away, will try again: %s", exc)
+                    for post in posts:
+                        self.inbox.put(post)
+                    self._stopping.wait(0.5)
+                else:
+                    logger.exception("a commit of %d ends failed", len(posts))
+                    self._salvage(posts)
 
-    def _gather(self) -> list[Ended]:
-        ends, self._instant = self._instant, []
-        timeout: float | None = None if ends else POLL_SECONDS
-        while len(ends) < BATCH:
+    def _gather(self) -> list[Post]:
+        posts, self._instant = self._instant, []
+        timeout: float | None = None if posts else POLL_SECONDS
+        while len(posts) < BATCH:
             try:
                 item = self.inbox.get(timeout=timeout) if timeout else self.inbox.get_nowait()
             except queue.Empty:
@@ -182,27 +197,37 @@ class Engine:
             timeout = None
             if item is _WAKE:
                 self._wants_claim = True
-            elif isinstance(item, StepWork):
-                self._forget(item)
             else:
-                ends.append(item)
-        return ends
+                posts.append(item)
+        return self._current(posts)
 
-    def _turn(self, ends: list[Ended]) -> None:
+    def _current(self, posts: list[Post]) -> list[Post]:
+        """The first post of each step in hand. What comes from a step that ended before, or that is
+        another's by now, changes nothing; but a thread that was late is free now."""
+        found: dict[UUID, Post] = {}
+        for step, ended in posts:
+            if step in self._late:
+                self._late.discard(step)
+                self.slots.give(step.pool)
+                self._wants_claim = True
+            elif self.working.get(step.id) is not step:
+                continue
+            elif ended is None:
+                self._let_go([step])
+            elif step.id not in found:
+                found[step.id] = (step, ended)
+        return [post for post in found.values() if self.working.get(post[0].id) is post[0]]
+
+    def _turn(self, posts: list[Post]) -> None:
         """Write what ended and what follows, claim where slots are free, hand everything out."""
         conn = self._connection()
         outcome = Outcome()
-        if ends:
-            finished = self._finished(ends)
-            for step in finished:
-                self.slots.give(step.pool)
-            try:
-                outcome = self.dispatcher.complete(conn, ends, Taker(self))
-            except BaseException:
-                for step in finished:
-                    self.slots.take(step.pool)
-                raise
-            for step in finished:
+        if posts:
+            # Their slots may be taken by what follows, in the same commit.
+            steps = [step for step, _ in posts]
+            self._free(steps)
+            outcome = self.dispatcher.complete(conn, [ended for _, ended in posts], Taker(self))
+            for step in steps:
                 del self.working[step.id]
         claimed = outcome.claimed
         if self._wants_claim and self.claims:
@@ -210,13 +235,19 @@ class Engine:
         self._start_all(conn, claimed)
         self._tell(outcome)
 
-    def _finished(self, ends: list[Ended]) -> list[StepWork]:
-        found = []
-        for ended in ends:
-            step = self.working.get(ended.step_id)
-            if step is not None and step.lease == ended.lease:
-                found.append(step)
-        return found
+    def _free(self, steps: Iterable[StepWork]) -> None:
+        for step in steps:
+            if step.is_on_thread:
+                self._late.add(step)
+            else:
+                self.slots.give(step.pool)
+
+    def _let_go(self, steps: Iterable[StepWork]) -> None:
+        """Steps that are not ours any more."""
+        for step in steps:
+            del self.working[step.id]
+            self._free([step])
+            self._wants_claim = True
 
     def _claim(self, conn: psycopg.Connection) -> list[Claimed]:
         cpu, io = max(self.slots.free["cpu"], 0), max(self.slots.free["io"], 0)
@@ -271,27 +302,33 @@ class Engine:
             for queue_name in queues:
                 ring("wake", queue_name)
 
-    def _salvage(self, ends: list[Ended]) -> None:
-        """A batch that the database refuses is written one by one; what cannot be written at all
-        ends its step with a reason instead of hanging it."""
-        for ended in ends:
+    def _salvage(self, posts: list[Post]) -> None:
+        """A batch that the database refuses is written one by one. What cannot be written ends its
+        step with a reason; what cannot even be decided counts as a crash, so that it is parked in
+        the end instead of hanging or being tried for ever."""
+        for step, ended in posts:
+            if self.working.get(step.id) is not step:
+                continue
             try:
-                self._turn([ended])
-            except psycopg.OperationalError:
-                self.inbox.put(ended)
+                self._turn([(step, ended)])
             except Exception as exc:
-                logger.exception("the end of step %s cannot be written", ended.step_id)
                 self._disconnect()
-                step = self.working.get(ended.step_id)
-                if step is not None and ended.reason != "output_not_storable":
-                    step.spent = Done()
-                    step.input = None
-                    failure = StepFailed(
-                        f"The result cannot be stored: {type(exc).__name__}.",
-                        code="output_not_storable",
-                        is_retryable=False,
-                    )
+                self._recount()
+                if is_database_away(exc):
+                    self.inbox.put((step, ended))
+                elif ended is not None and ended.reason != UNWRITABLE:
+                    logger.exception("the end of step %s cannot be written", step.id)
+                    step.spent, step.input = Done(), None
+                    message = f"The result cannot be stored: {type(exc).__name__}."
+                    failure = StepFailed(message, code=UNWRITABLE, is_retryable=False)
                     self._post(step, failed(step, failure))
+                else:
+                    logger.exception("the end of step %s cannot be decided", step.id)
+                    self._let_go([step])
+
+    def _recount(self) -> None:
+        self._late.difference_update(self.working.values())
+        self.slots.recount([*self.working.values(), *self._late])
 
     def _connection(self) -> psycopg.Connection:
         if self._conn is None or self._conn.closed:
@@ -315,7 +352,14 @@ class Engine:
             keys += [(c.run_id, c.path, name) for name in node.references]
         self.facts.load_steps(conn, keys)
         for c in claimed:
-            self._start(conn, c)
+            try:
+                self._start(conn, c)
+            except psycopg.Error:
+                raise
+            except Exception:
+                # The heart gives its lease back as a crash; after three it is parked.
+                logger.exception("step %s cannot be handed out", c.id)
+                self.slots.give(c.pool)
 
     def _graph(self, conn: psycopg.Connection, c: Claimed) -> Any:
         return self.facts.graph(conn, self.facts.run(conn, c.run_id).version_id)
@@ -355,48 +399,54 @@ class Engine:
         elif step.pool == "io":
             asyncio.run_coroutine_threadsafe(self._work_io(step), self._loop)
         else:
+            step.is_on_thread = True
             self._pool.submit(self._work_cpu, step)
 
     def _do_now(self, step: StepWork, module: ModuleType) -> None:
         """Work that is over in microseconds is done here: its end joins the next commit."""
         ended = conclude(step, lambda: module.work(step))
         if ended is None:
-            self._forget(step)
+            self._let_go([step])
         else:
-            self._instant.append(ended)
+            self._instant.append((step, ended))
 
     def _post(self, step: StepWork, ended: Ended | None) -> None:
         """Hand an end to the database thread; an abandoned step only frees its slot."""
-        self.inbox.put(ended if ended is not None else step)
-
-    def _forget(self, step: StepWork) -> None:
-        if self.working.get(step.id) is step:
-            del self.working[step.id]
-            self.slots.give(step.pool)
-            self._wants_claim = True
+        self.inbox.put((step, ended))
 
     def expire(self, step: StepWork) -> None:
         """A step on a thread took longer than its timeout: it fails now; what the thread still does
-        changes nothing."""
-        step.stop.set()
+        changes nothing, but until then it is no free slot."""
+        # First the end, then the flag: the thread must not end the step as cancelled.
         self._post(step, failed(step, TimeoutError()))
+        step.stop.set()
 
     def abandon(self, step: StepWork) -> None:
         """The lease is another's: stop, and write nothing."""
         step.is_abandoned = True
-        step.stop.set()
+        self.request_stop(step)
         self._post(step, None)
 
     def _work_cpu(self, step: StepWork) -> None:
-        module = kind_module(step.node.kind)
-        self._post(step, conclude(step, lambda: module.work(step)))
+        def work() -> Done:
+            step.check_cancelled()
+            return kind_module(step.node.kind).work(step)
+
+        ended = conclude(step, work)
+        step.is_on_thread = False
+        self._post(step, ended)
 
     def request_stop(self, step: StepWork) -> None:
         """The run is being cancelled: no further call starts; a read in flight is cut off, another
         call gets the time the sweep grants."""
         step.stop.set()
-        if step.task is not None and step.open_effects == 0:
-            self._loop.call_soon_threadsafe(step.task.cancel)
+        if step.task is not None:
+            self._loop.call_soon_threadsafe(self._cut_off, step)
+
+    def _cut_off(self, step: StepWork) -> None:
+        # On the loop's own thread: no call is declared between the question and the answer.
+        if step.task is not None and not step.open_effects:
+            step.task.cancel()
 
     async def _work_io(self, step: StepWork) -> None:
         ended: Ended | None
@@ -408,7 +458,9 @@ class Engine:
                 done = await module.work_async(step)
             ended = succeeded(step, done)
         except asyncio.CancelledError:
-            ended = failed(step, StepCancelled())
+            cut = StepFailed("The work was cut off.", code="interrupted")
+            ended = failed(step, StepCancelled() if step.stop.is_set() else cut)
         except Exception as exc:
             ended = failed(step, exc)
+        step.task = None
         self._post(step, ended)

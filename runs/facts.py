@@ -11,9 +11,11 @@ from uuid import UUID
 import psycopg
 from psycopg.rows import args_row, class_row
 
+from controlplane.kit.database import cursor_of
 from runs import statements as sql
 from runs.advance import Key
 from runs.lifecycle import LockedRun, StepRow, read_rows
+from runs.states import STEP_TERMINAL
 from workflows.graph import Graph, compile_cached
 
 K = TypeVar("K")
@@ -117,7 +119,7 @@ class Facts:
         missing = [run_id for run_id in set(run_ids) if self.runs.get(run_id) is None]
         if not missing:
             return
-        with conn.cursor(row_factory=class_row(RunFacts)) as cursor:
+        with cursor_of(conn, class_row(RunFacts)) as cursor:
             for facts in cursor.execute(sql.RUN_FACTS, [missing]).fetchall():
                 self.runs.put(facts.id, facts)
 
@@ -137,24 +139,27 @@ class Facts:
 
         return compile_cached(version_id, definition)
 
-    def load_steps(self, conn: psycopg.Connection, keys: Iterable[Key]) -> None:
-        """Read ended steps that are not remembered yet."""
-        missing = [key for key in keys if self.steps.get(key) is None]
+    def load_steps(self, conn: psycopg.Connection, keys: Iterable[Key]) -> dict[Key, StepFact]:
+        """What is known of these steps. Only those that have ended are remembered."""
+        keys = list(keys)
+        found = {key: fact for key in keys if (fact := self.steps.get(key)) is not None}
+        missing = [key for key in keys if key not in found]
         if not missing:
-            return
+            return found
         run_ids, paths, nodes = zip(*missing, strict=True)
         for row in read_rows(conn, sql.STEP_OUTPUTS, [list(run_ids), list(paths), list(nodes)]):
-            fact = StepFact(row["status"], row["output"], row["error"])
-            self.steps.put((row["run_id"], row["path"], row["node"]), fact)
+            key = (row["run_id"], row["path"], row["node"])
+            found[key] = StepFact(row["status"], row["output"], row["error"])
+            if row["status"] in STEP_TERMINAL:
+                self.steps.put(key, found[key])
+        return found
 
     def step_contexts(
         self, conn: psycopg.Connection, run_id: UUID, path: str, nodes: Iterable[str]
     ) -> dict[str, Any]:
         """`steps` for expressions: the named steps of one scope, absent ones left out."""
-        keys = [(run_id, path, node) for node in nodes]
-        self.load_steps(conn, keys)
-        found = ((key[2], self.steps.get(key)) for key in keys)
-        return {node: fact.as_context() for node, fact in found if fact is not None}
+        found = self.load_steps(conn, [(run_id, path, node) for node in nodes])
+        return {key[2]: fact.as_context() for key, fact in found.items()}
 
 
 class LoadedFrontier:
@@ -191,7 +196,7 @@ class LoadedFrontier:
         self._read(sql.WHOLE_RUNS, [list(run_ids)])
 
     def _read(self, statement: str, params: list[Any]) -> None:
-        with self.conn.cursor(row_factory=args_row(StepRow)) as cursor:
+        with cursor_of(self.conn, args_row(StepRow)) as cursor:
             for row in cursor.execute(statement, params):
                 self.known[(row.run_id, row.path, row.node)] = row
 

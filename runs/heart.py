@@ -5,17 +5,20 @@ import logging
 import os
 import threading
 import time
+from typing import Any
 from uuid import UUID
 
 import psutil
 import psycopg
 
 from controlplane.kit.json import dumps
+from controlplane.kit.storable import problem
 from runs import statements as sql
-from runs.dispatch import give_back
 from runs.engine import Engine
 from runs.lifecycle import read_rows
+from runs.release import give_back
 from runs.states import RunStatus
+from runs.work import StepWork
 
 logger = logging.getLogger(__name__)
 BEAT_SECONDS = 2.0
@@ -23,10 +26,11 @@ WATCH_SECONDS = 0.5
 # Without a beat for so long the worker starts nothing new, then gives up its leases.
 FENCE_SECONDS = 6.0
 GIVE_UP_SECONDS = 8.0
+LARGEST_SHOWN_BYTES = 1024 * 1024
 
 
 class Heart:
-    """One thread with one connection of its own, so that a busy engine still beats."""
+    """A connection and threads of its own, so that a busy engine still beats."""
 
     def __init__(self, engine: Engine, instance_id: UUID, conninfo: str) -> None:
         self.engine = engine
@@ -38,47 +42,57 @@ class Heart:
         self._stopping = threading.Event()
         self._now = threading.Event()
         self._last_success = time.monotonic()
+        self._seen: set[UUID] = set()
         self._shown: set[UUID] = set()
-        self._thread = threading.Thread(target=self._run, name="heart", daemon=True)
+        self._threads = [
+            threading.Thread(target=self._run, name="heart", daemon=True),
+            # Apart, because a beat may hang on a database that does not answer.
+            threading.Thread(target=self._watch, name="watch", daemon=True),
+        ]
 
     def start(self) -> None:
         """Beat once at once, then regularly."""
         self._beat()
-        self._thread.start()
+        for thread in self._threads:
+            thread.start()
 
     def beat_now(self) -> None:
         """Do not wait for the next beat: a run was cancelled."""
         self._now.set()
 
     def stop(self) -> None:
-        """End the thread."""
+        """End the threads."""
         self._stopping.set()
         self._now.set()
-        self._thread.join(3)
+        for thread in self._threads:
+            if thread.is_alive():
+                thread.join(3)
 
     def _run(self) -> None:
-        next_beat = time.monotonic() + BEAT_SECONDS
         while not self._stopping.is_set():
-            called = self._now.wait(WATCH_SECONDS)
+            self._now.wait(BEAT_SECONDS)
             self._now.clear()
-            self._watch()
-            if called or time.monotonic() >= next_beat:
+            if not self._stopping.is_set():
                 self._try_beat()
-                next_beat = time.monotonic() + BEAT_SECONDS
 
     def _try_beat(self) -> None:
         try:
             self._beat()
-            self._last_success = time.monotonic()
-            self.engine.is_fenced = False
-        except psycopg.Error as exc:
+        except Exception as exc:  # The next one may succeed; a silent heart is noticed below.
             logger.warning("heartbeat failed: %s", exc)
-            self._conn = None
-            silent = time.monotonic() - self._last_success
+            if self._conn is not None:
+                self._conn.close()
+
+    def _watch(self) -> None:
+        while not self._stopping.wait(WATCH_SECONDS):
+            now = time.monotonic()
+            silent = now - self._last_success
             self.engine.is_fenced = silent > FENCE_SECONDS
-            if silent > GIVE_UP_SECONDS:
-                for step in list(self.engine.working.values()):
+            for step in list(self.engine.working.values()):
+                if silent > GIVE_UP_SECONDS:
                     self.engine.abandon(step)
+                elif step.pool == "cpu" and step.overran(now):
+                    self.engine.expire(step)
 
     def _beat(self) -> None:
         if self._conn is None or self._conn.closed:
@@ -91,12 +105,16 @@ class Heart:
             "rss": self._process.memory_info().rss,
             "cpu": self._process.cpu_percent(),
         }
+        beaten_at = time.monotonic()
         self._conn.execute(sql.BEAT, params)
         held = read_rows(self._conn, sql.HELD_BY_WORKER, [self.instance_id])
+        self._last_success = beaten_at
         self._compare(self._conn, working, held)
         self._show_inputs(self._conn, working)
 
-    def _compare(self, conn: psycopg.Connection, working: dict, held: list[dict]) -> None:
+    def _compare(
+        self, conn: psycopg.Connection, working: dict[UUID, StepWork], held: list[dict[str, Any]]
+    ) -> None:
         leases = {row["id"]: row for row in held}
         for step_id, step in working.items():
             row = leases.get(step_id)
@@ -114,23 +132,16 @@ class Heart:
         ]
         if lost:
             logger.warning("leased to this worker but not in hand: %s", lost)
-            give_back(conn, self.instance_id, "lease_lost", lost)
+            give_back(conn, self.instance_id, "lease_lost", lost, is_crash=True)
 
-    _seen: set[UUID] = set()
-
-    def _show_inputs(self, conn: psycopg.Connection, working: dict) -> None:
+    def _show_inputs(self, conn: psycopg.Connection, working: dict[UUID, StepWork]) -> None:
         """A long step shows its input while it works, not only at its end."""
+        showing = {s.id: s for s in working.values() if s.input is not None}
         rows = [
             {"id": s.id, "lease": s.lease, "input": s.input}
-            for s in working.values()
-            if s.input is not None and s.id not in self._shown
+            for s in showing.values()
+            if s.id not in self._shown and problem(s.input, LARGEST_SHOWN_BYTES) is None
         ]
         if rows:
             conn.execute(sql.SHOW_INPUTS, [dumps(rows).decode()])
-        self._shown = {s.id for s in working.values() if s.input is not None}
-
-    def _watch(self) -> None:
-        now = time.monotonic()
-        for step in list(self.engine.working.values()):
-            if step.pool == "cpu" and step.overran(now):
-                self.engine.expire(step)
+        self._shown = set(showing)

@@ -5,7 +5,7 @@ steps, runs, events and calls leave as one set-based statement, guarded by each 
 Lock order: runs by id, then steps.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
@@ -14,6 +14,7 @@ from uuid import UUID
 import psycopg
 from psycopg.rows import args_row, dict_row
 
+from controlplane.kit.database import cursor_of
 from controlplane.kit.events import activity_group, is_activity, subject_group
 from controlplane.kit.json import dumps
 from runs import statements as sql
@@ -111,6 +112,18 @@ class Ended:
     # A failed attempt that will be repeated: milliseconds to wait.
     retry_in_ms: int | None = None
     attempt: int = 1
+    # A declared call is open, and nobody knows whether it happened.
+    is_in_doubt: bool = False
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the step has ended for good: nothing is repeated or waited for."""
+        return self.retry_in_ms is None and self.status != StepStatus.WAITING
+
+    @property
+    def needs_lock(self) -> bool:
+        """Whether more is written than the one guarded statement can."""
+        return self.is_fatal or self.is_in_doubt
 
 
 class Ledger:
@@ -130,13 +143,14 @@ class Ledger:
         self._retries: list[dict[str, Any]] = []
         self._events: list[dict[str, Any]] = []
         self._calls: dict[str, list[dict[str, Any]]] = {"tool": [], "model": []}
+        self._doubted: list[UUID] = []
 
     # Runs
 
     def lock(self, run_ids: Iterable[UUID], *, wait: bool = False) -> list[LockedRun]:
         """Lock runs in key order; without `wait`, busy ones are left out."""
         statement = sql.LOCK_RUNS if wait else sql.LOCK_FREE_RUNS
-        with self.conn.cursor(row_factory=args_row(LockedRun)) as cursor:
+        with cursor_of(self.conn, args_row(LockedRun)) as cursor:
             got = cursor.execute(statement, [sorted(run_ids)]).fetchall()
         self.runs.update((run.id, run) for run in got)
         return got
@@ -174,7 +188,9 @@ class Ledger:
         run.touch()
         run.busy_steps -= 1
         self._account(run, ended)
-        if run.end_status and (ended.retry_in_ms is not None or ended.status == "waiting"):
+        if ended.is_in_doubt:
+            self.doubt([ended.step_id])
+        if run.end_status and not ended.is_over:
             _give_up(ended, run.reason)
         if ended.retry_in_ms is not None:
             self._retries.append(_retry_row(ended))
@@ -192,6 +208,12 @@ class Ledger:
             self.event(run, "step.waiting", ended.step_id, data)
             return
         self._count_end(run, ended)
+
+    def doubt(self, step_ids: Iterable[UUID]) -> None:
+        """Nobody knows whether the open calls of these steps happened. Needs the run's lock."""
+        if not self.is_locked:
+            raise NeedsLock
+        self._doubted.extend(step_ids)
 
     def note_end(self, run: LockedRun, ended: Ended) -> None:
         """A step whose end is written already is decided now."""
@@ -214,7 +236,8 @@ class Ledger:
         if ended.cost is not None:
             run.cost = (run.cost or Decimal(0)) + ended.cost
         for call in ended.calls:
-            self._calls[call["kind"]].append(call["row"])
+            if call["row"] is not None:
+                self._calls[call["kind"]].append(call["row"])
             self.event(run, f"{call['kind']}.called", ended.step_id, call["event"])
 
     def make_ready(self, run: LockedRun, step: StepRow) -> None:
@@ -253,10 +276,10 @@ class Ledger:
         for step in ready:
             del self._progress[step.id]
             if step.status == StepStatus.SKIPPED:
-                self.conn.execute(sql.SKIP_STEP, [step.id])
+                cursor_of(self.conn).execute(sql.SKIP_STEP, [step.id])
         self._give_up_waiting(run)
         ending = {row["id"] for row in self._ends if row["run"] == run.id}
-        with self.conn.cursor() as cursor:
+        with cursor_of(self.conn) as cursor:
             params = {"reason": reason, "run": run.id, "ending": list(ending)}
             rows = cursor.execute(sql.CANCEL_OPEN_STEPS, params).fetchall()
         for step_id, node in rows:
@@ -319,6 +342,8 @@ class Ledger:
                 self.event(run, "step.ready", step.id, {"node": step.node})
         for run in self.runs.values():
             self._settle(run)
+        if self._doubted:
+            self.conn.execute(sql.MARK_UNKNOWN, [self._doubted])
         touched = [r for r in self.runs.values() if r.was is not None]
         if not touched:
             return set()
@@ -331,7 +356,7 @@ class Ledger:
             "tool": _json(self._calls["tool"]),
             "model": _json(self._calls["model"]),
         }
-        with self.conn.cursor() as cursor:
+        with cursor_of(self.conn) as cursor:
             return {row[0] for row in cursor.execute(sql.WRITE, params).fetchall()}
 
     def _settle(self, run: LockedRun) -> None:
@@ -372,8 +397,51 @@ def _give_up(ended: Ended, reason: str) -> None:
 
 def write_undecided(conn: psycopg.Connection, ends: Sequence[Ended]) -> None:
     """Ends of steps whose run is locked by another: written now, decided right after."""
-    calls = [call["row"] for ended in ends for call in ended.calls if call["kind"] == "tool"]
-    conn.execute(sql.END_UNDECIDED, [_json(calls), _json([_end_row(e) for e in ends])])
+    calls = [call for ended in ends for call in ended.calls]
+    params = {
+        "tool": _json([call["row"] for call in calls if call["kind"] == "tool"]),
+        "model": _json([call["row"] for call in calls if call["kind"] == "model"]),
+        "ends": _json([{**_end_row(e), "state": _untold(e)} for e in ends]),
+    }
+    conn.execute(sql.END_UNDECIDED, params)
+    if doubted := [e.step_id for e in ends if e.is_in_doubt]:
+        conn.execute(sql.MARK_UNKNOWN, [doubted])
+
+
+def _untold(ended: Ended) -> dict[str, Any]:
+    """What the run has still to be told of an undecided end, besides the step's own row."""
+    return {
+        "fatal": ended.is_fatal,
+        "it": ended.input_tokens,
+        "ot": ended.output_tokens,
+        "cost": ended.cost,
+        "un": ended.unpriced_calls,
+        "calls": [{"kind": call["kind"], "event": call["event"]} for call in ended.calls],
+    }
+
+
+def undecided_end(run_id: UUID, row: Mapping[str, Any]) -> Ended:
+    """The end that `write_undecided` kept, from its row. Its calls are written already."""
+    untold = row["state"]
+    cost = untold.get("cost")
+    return Ended(
+        step_id=row["id"],
+        run_id=run_id,
+        path=row["path"],
+        node=row["node"],
+        lease=row["id"],
+        status=row["status"],
+        reason=row["reason"],
+        error=row["error"],
+        output=row["output"],
+        edges=tuple(row["edges"] or ()),
+        is_fatal=untold.get("fatal", False),
+        input_tokens=untold.get("it", 0),
+        output_tokens=untold.get("ot", 0),
+        cost=None if cost is None else Decimal(str(cost)),
+        unpriced_calls=untold.get("un", 0),
+        calls=[{**call, "row": None} for call in untold.get("calls", ())],
+    )
 
 
 def _json(rows: Sequence[dict[str, Any]]) -> str:
@@ -449,5 +517,5 @@ def _run_row(run: LockedRun) -> dict[str, Any]:
 
 def read_rows(conn: psycopg.Connection, statement: str, params: Any) -> list[dict[str, Any]]:
     """Rows as dicts."""
-    with conn.cursor(row_factory=dict_row) as cursor:
+    with cursor_of(conn, dict_row) as cursor:
         return cursor.execute(statement, params).fetchall()

@@ -2,8 +2,10 @@
 
 import logging
 import queue
+import re
 import threading
 from collections import defaultdict
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -20,13 +22,13 @@ LINES_A_BATCH = 500
 LONGEST_MESSAGE = 8_000
 LARGEST_DATA_BYTES = 16_000
 MOST_WAITING = 20_000
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 LEVELS = ("debug", "info", "warning", "error")
 
 
 def storable_text(text: str) -> str:
     """Text without what the database refuses: NUL and lone surrogates become U+FFFD."""
-    clean = text.encode("utf-8", "replace").decode("utf-8", "replace")
-    return clean.replace("\x00", "\ufffd")[:LONGEST_MESSAGE]
+    return _UNSTORABLE.sub("\ufffd", text[:LONGEST_MESSAGE])
 
 
 class LogBuffer:
@@ -37,6 +39,7 @@ class LogBuffer:
         self.lines: queue.Queue[dict[str, Any] | None] = queue.Queue(MOST_WAITING)
         self._thread = threading.Thread(target=self._run, name="engine-logs", daemon=True)
         self._conn: psycopg.Connection | None = None
+        self._stopping = threading.Event()
 
     def start(self) -> None:
         """Begin to write."""
@@ -44,9 +47,11 @@ class LogBuffer:
 
     def stop(self) -> None:
         """Write what waits, then end."""
-        self.lines.put(None)
+        with suppress(queue.Full):
+            self.lines.put(None, timeout=1)
         if self._thread.is_alive():
             self._thread.join(3)
+        self._stopping.set()
 
     def add(
         self, run_id: UUID, project_id: UUID, step_id: UUID, level: str, message: str, data: Any
@@ -86,12 +91,25 @@ class LogBuffer:
             by_run[line["run"]].append(line)
         for run_id in sorted(by_run):
             rows = [{**line, "nth": n} for n, line in enumerate(by_run[run_id])]
+            if self._written(run_id, dumps(rows).decode()):
+                announce([subject_group(run_id)])
+
+    def _written(self, run_id: UUID, rows: str) -> bool:
+        """Write the lines of one run. A database that is away is waited for, while steps that log
+        more are held up by the full queue."""
+        while True:
             try:
                 if self._conn is None or self._conn.closed:
                     self._conn = psycopg.connect(self.conninfo, autocommit=True)
-                self._conn.execute(sql.WRITE_LOGS, [dumps(rows).decode()])
-            except psycopg.Error as exc:
-                logger.warning("%d log lines of run %s lost: %s", len(rows), run_id, exc)
+                self._conn.execute(sql.WRITE_LOGS, [rows])
+            except psycopg.OperationalError as exc:
+                logger.warning("log lines of run %s wait for the database: %s", run_id, exc)
                 self._conn = None
-                continue
-            announce([subject_group(run_id)])
+                if self._stopping.wait(0.5):
+                    return False
+            except psycopg.Error as exc:
+                logger.warning("log lines of run %s lost: %s", run_id, exc)
+                self._conn = None
+                return False
+            else:
+                return True

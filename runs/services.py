@@ -14,23 +14,21 @@ from controlplane.kit.errors import DomainError, InvalidInput, InvalidTransition
 from controlplane.kit.events import announce
 from controlplane.kit.queue import ring
 from runs import statements as sql
-from runs.facts import Facts
+from runs.advance import settle_ending
 from runs.lifecycle import Ledger, LockedRun
 from runs.models import Effect, Run, Step
+from runs.pinning import pin
 from runs.starting import (
-    Pins,
     Rows,
     StartRequest,
     add_run,
     ask_gate,
     check_input,
     graph_of,
-    pin,
     refuse_frozen,
     resolve_version,
 )
 from runs.states import STEP_TERMINAL, Relation, RunStatus, StepStatus
-from runs.sweep import settle_run
 from runs.tasks import private_queue
 from workflows.graph import Graph
 from workflows.models import WorkflowVersion
@@ -45,12 +43,13 @@ def start(request: StartRequest, *, actor: Any) -> tuple[Run, bool]:
     try:
         # One statement is one transaction; inside another it needs a savepoint to fail alone.
         with transaction.atomic() if connection.in_atomic_block else nullcontext():
-            rows.write()
+            written = rows.write()
     except IntegrityError as exc:
         constraint = getattr(getattr(exc.__cause__, "diag", None), "constraint_name", "")
         if constraint != "run_idempotency_key" or (old := _started_before(request)) is None:
             raise
         return old, False
+    run.created_at, run.deadline_at = written[run.pk]
     _tell(rows.groups(), rows.queues)
     return run, True
 
@@ -61,7 +60,7 @@ def start_batch(
     """Start many runs in one commit; each answer is a run or why it was refused, in order."""
     rows = Rows()
     answers: list[Run | DomainError] = []
-    known: dict[Any, Pins] = {}
+    known: dict[Any, dict[str, Any]] = {}
     for request in requests:
         try:
             if isinstance(request, DomainError):
@@ -69,13 +68,17 @@ def start_batch(
             answers.append(_prepare(rows, request, actor, known))
         except DomainError as exc:
             answers.append(exc)
-    if rows.runs:
-        rows.write()
+    written = rows.write() if rows.runs else {}
+    for run in answers:
+        if isinstance(run, Run):
+            run.created_at, run.deadline_at = written[run.pk]
     _tell(rows.groups(), rows.queues)
     return answers
 
 
-def _prepare(rows: Rows, request: StartRequest, actor: Any, known: dict[Any, Pins]) -> Run:
+def _prepare(
+    rows: Rows, request: StartRequest, actor: Any, known: dict[Any, dict[str, Any]]
+) -> Run:
     """Check everything and add the rows of one run. `known` keeps the pins of a batch."""
     refuse_frozen(request)
     version = resolve_version(request)
@@ -84,8 +87,17 @@ def _prepare(rows: Rows, request: StartRequest, actor: Any, known: dict[Any, Pin
     ask_gate(request, version)
     key = (version.pk, request.environment.pk, request.agent and request.agent.pk)
     if key not in known:
-        known[key] = pin(request, graph)
+        known[key] = _pins(request, graph)
     return add_run(rows, request, version, graph, known[key], actor)
+
+
+def _pins(request: StartRequest, graph: Graph) -> dict[str, Any]:
+    return pin(
+        graph,
+        project_id=request.workflow.project_id,
+        environment=request.environment,
+        agent_id=request.agent and request.agent.pk,
+    )
 
 
 def _started_before(request: StartRequest) -> Run | None:
@@ -127,7 +139,7 @@ def _change(run_id: UUID, verb: Callable[[Ledger, LockedRun], set[str] | None]) 
         if not locked:
             raise DomainError("The run is gone.", code="not_found", status=404)
         queues = verb(ledger, locked[0]) or set()
-        settle_run(conn, Facts(), ledger, run_id)
+        settle_ending(ledger, locked[0])
         ledger.write()
         _tell(ledger.groups(), dict.fromkeys(queues, 1))
 
@@ -224,7 +236,7 @@ def retry(run: Run, *, actor: Any, start_from: str = "failed", input: Any = None
     carried = _carried(run, graph, start_from)
     rows = Rows()
     with transaction.atomic():
-        run_id = add_run(rows, request, version, graph, pin(request, graph), actor, carried)
+        run_id = add_run(rows, request, version, graph, _pins(request, graph), actor, carried)
         rows.write()
         audit.record(
             "run.retried",

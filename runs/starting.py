@@ -1,16 +1,17 @@
 """Starting runs: what is checked, what is pinned, and the rows one commit writes."""
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 import structlog
-from django.db import connection
 
-from agents.models import Agent, Deployment
+from agents.models import Agent
 from controlplane.kit import gate, schemas
+from controlplane.kit.database import query
 from controlplane.kit.errors import DomainError, InvalidInput
 from controlplane.kit.events import activity_group, subject_group
 from controlplane.kit.ids import uuid7
@@ -19,16 +20,12 @@ from governance.recorder import actor_facts
 from projects.models import Environment
 from runs import statements as sql
 from runs.models import Run
+from runs.placing import step_row
 from runs.states import StepStatus
-from tools.kinds import kind as tool_kind
-from tools.models import Tool, ToolVersion
 from workflows.graph import Graph, Node, compile_cached
 from workflows.models import Workflow, WorkflowVersion
 
 LARGEST_INPUT_BYTES = 1024 * 1024
-SHARED_QUEUE = "shared"
-# Kinds of step that wait for others while they work.
-IO_KINDS = {"agent"}
 
 
 @dataclass(slots=True)
@@ -68,27 +65,6 @@ class StartRequest:
 
 
 @dataclass(slots=True)
-class Pins:
-    """The versions a run will use, by slug, with what its step rows need to know of them."""
-
-    tools: dict[str, ToolVersion]
-    agents: dict[str, Agent]
-    queues: dict[UUID, str]
-
-    def as_json(self) -> dict[str, Any]:
-        """The `pins` column."""
-        return {
-            "tools": {slug: str(v.pk) for slug, v in self.tools.items()},
-            "agents": {slug: str(self.agent_version(a)) for slug, a in self.agents.items()},
-        }
-
-    @staticmethod
-    def agent_version(agent: Agent) -> UUID | None:
-        """The version that will work."""
-        return agent.current_id
-
-
-@dataclass(slots=True)
 class Rows:
     """What a start writes, ready for the one statement."""
 
@@ -103,14 +79,14 @@ class Rows:
         found = {subject_group(run["id"]) for run in self.runs}
         return list(found | {activity_group(run["project"]) for run in self.runs})
 
-    def write(self) -> None:
-        """Insert everything in one statement, in the running transaction or its own."""
+    def write(self) -> dict[UUID, tuple[datetime, datetime | None]]:
+        """Insert everything in one statement, in the running transaction or its own. Returns when
+        each run was created and when it must have ended."""
         params = {
             name: dumps(getattr(self, name)).decode()
             for name in ("runs", "steps", "events", "audit")
         }
-        with connection.cursor() as cursor:
-            cursor.execute(sql.START, params)
+        return {run_id: (created, due) for run_id, created, due in query(sql.START, params)}
 
 
 def resolve_version(request: StartRequest) -> WorkflowVersion:
@@ -144,83 +120,12 @@ def check_input(graph: Graph, value: Any) -> None:
         raise InvalidInput(faults[0].message, errors=faults)
 
 
-def pin(request: StartRequest, graph: Graph) -> Pins:
-    """Fix the version of every tool and agent of the graph; 409 where one is gone or may not work
-    in the environment."""
-    nodes = list(_all_nodes(graph))
-    tool_slugs = {n.fields["tool"] for n in nodes if n.kind == "tool"}
-    agent_slugs = {n.fields["agent"] for n in nodes if n.kind == "agent"}
-    project_id = request.workflow.project_id
-    agents: dict[str, Agent] = {}
-    if agent_slugs:
-        if request.agent is not None:
-            agents = dict.fromkeys(agent_slugs, request.agent)
-        else:
-            agents = _agents(project_id, agent_slugs)
-    for agent in agents.values():
-        tool_slugs.update(agent.current.config.get("tools") or ())
-    tools = _tools(project_id, tool_slugs)
-    return Pins(tools, agents, _deployment_queues(request.environment, agents.values()))
-
-
-def _tools(project_id: UUID, slugs: set[str]) -> dict[str, ToolVersion]:
-    if not slugs:
-        return {}
-    rows = Tool.objects.filter(project_id=project_id, slug__in=slugs, deleted_at=None)
-    found = {t.slug: t for t in rows.select_related("current")}
-    for slug in slugs:
-        tool = found.get(slug)
-        if tool is None or tool.current is None:
-            raise DomainError(f"The tool {slug} does not exist any more.", code="tool_missing")
-        if tool.status == Tool.Status.INACTIVE:
-            raise DomainError(f"The tool {slug} is inactive.", code="tool_inactive")
-        tool.current.tool = tool
-    return {slug: tool.current for slug, tool in found.items()}
-
-
-def _agents(project_id: UUID, slugs: set[str]) -> dict[str, Agent]:
-    rows = Agent.objects.filter(project_id=project_id, slug__in=slugs, deleted_at=None)
-    found = {a.slug: a for a in rows.select_related("current")}
-    for slug in slugs:
-        agent = found.get(slug)
-        if agent is None or agent.current_id is None:
-            raise DomainError(f"The agent {slug} does not exist any more.", code="agent_missing")
-        if agent.status in (Agent.Status.DISABLED, Agent.Status.RETIRED):
-            raise DomainError(f"The agent {slug} is {agent.status}.", code="agent_disabled")
-    return found
-
-
-def _deployment_queues(environment: Environment, agents: Iterable[Agent]) -> dict[UUID, str]:
-    """Agent id → queue of its deployment here. Undeployed agents run in the shared pool, except in
-    a protected environment, where the start is refused."""
-    agents = list(agents)
-    if not agents:
-        return {}
-    rows = Deployment.objects.filter(environment=environment, agent__in=agents).exclude(
-        phase__in=(Deployment.Phase.RETIRED, Deployment.Phase.PAUSED)
-    )
-    queues = {d.agent_id: f"deployment.{d.pk}" for d in rows}
-    if environment.protected and (bare := [a for a in agents if a.pk not in queues]):
-        raise DomainError(
-            f"{bare[0].name} is not deployed to {environment.name}, which is protected.",
-            code="agent_not_deployed",
-        )
-    return queues
-
-
-def _all_nodes(graph: Graph) -> Iterable[Node]:
-    for node in graph.nodes.values():
-        yield node
-        if node.body is not None:
-            yield from _all_nodes(node.body)
-
-
 def add_run(
     rows: Rows,
     request: StartRequest,
     version: WorkflowVersion,
     graph: Graph,
-    pins: Pins,
+    pins: dict[str, Any],
     actor: Any,
     carried: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Run:
@@ -257,7 +162,7 @@ def add_run(
             "environment": request.environment.pk,
             "trigger": request.trigger,
             "input": request.input,
-            "pins": pins.as_json(),
+            "pins": pins,
             "tags": request.tags,
             "priority": request.priority,
             "parent": parent.pk if parent else None,
@@ -302,7 +207,7 @@ def add_run(
         environment=request.environment,
         trigger=request.trigger,
         input=request.input,
-        pins=rows.runs[-1]["pins"],
+        pins=pins,
         tags=request.tags,
         priority=request.priority,
         parent=parent,
@@ -337,40 +242,13 @@ def _step_row(
     run_id: UUID,
     node: Node,
     graph: Graph,
-    pins: Pins,
+    pins: dict[str, Any],
     request: StartRequest,
     carried: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
-    queue, pool, tool_id, agent_id = SHARED_QUEUE, "cpu", None, None
-    if node.kind == "tool":
-        version = pins.tools[node.fields["tool"]]
-        tool_id = version.tool_id
-        pool = "io" if tool_kind(version.tool.kind).pool(version.config) == "io" else "cpu"
-    elif node.kind == "agent":
-        agent_id, pool = pins.agents[node.fields["agent"]].pk, "io"
-        queue = pins.queues.get(agent_id, SHARED_QUEUE)
-    incoming = len(graph.into[node.id])
-    row = {
-        "id": uuid7(),
-        "run": run_id,
-        "node": node.id,
-        "position": node.index,
-        "kind": node.kind,
-        "name": node.name or node.id,
-        "left": incoming,
-        "taken": 0,
-        "queue": queue,
-        "pool": pool,
-        "priority": request.priority,
-        "agent": agent_id,
-        "tool": tool_id,
-        "status": StepStatus.READY if incoming == 0 else StepStatus.PENDING,
-        "output": None,
-        "started_at": None,
-        "ended_at": None,
-    }
-    if carried is not None:
-        row.update({k: carried[k] for k in ("status", "output", "started_at", "ended_at")})
+    row = step_row(node, graph, run_id=run_id, pins=pins, priority=request.priority)
+    kept = carried or {"output": None, "started_at": None, "ended_at": None}
+    row.update({k: kept[k] for k in ("status", "output", "started_at", "ended_at") if k in kept})
     return row
 
 

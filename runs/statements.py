@@ -38,11 +38,34 @@ RETURNING id, node
 
 SKIP_STEP = "UPDATE step SET status = 'skipped', ended_at = clock_timestamp() WHERE id = %s"
 
+_TOOL_CALLS = """
+  INSERT INTO tool_call (id, project_id, tool_id, tool_version_id, run_id, step_id, agent_id,
+    workflow_id, state, error_code, latency_ms, args_sha256, idempotency_key, cost, started_at)
+  SELECT t.id, t.project, t.tool, t.version, t.run, t.step, t.agent, t.workflow, t.state, t.error,
+    t.ms, t.args, t.key, t.cost, clock_timestamp() - coalesce(t.ms, 0) * interval '1 ms'
+  FROM jsonb_to_recordset(%(tool)s::jsonb) AS t(id uuid, project uuid, tool uuid, version uuid,
+    run uuid, step uuid, agent uuid, workflow uuid, state text, error text, ms double precision,
+    args text, key text, cost numeric)"""
+_MODEL_CALLS = """
+  INSERT INTO model_call (id, project_id, agent_id, agent_version_id, run_id, step_id,
+    workflow_id, environment_id, turn, provider, model, response_model, state, error_code,
+    finish_reason, input_tokens, output_tokens, cache_read_tokens, cache_write_tokens,
+    reasoning_tokens, latency_ms, first_token_ms, cost, currency, price_status, started_at)
+  SELECT m.id, m.project, m.agent, m.version, m.run, m.step, m.workflow, m.environment, m.turn,
+    m.provider, m.model, m.response_model, m.state, m.error, m.finish, m.it, m.ot, m.cr, m.cw,
+    m.rt, m.ms, m.first_ms, m.cost, m.currency, m.price_status,
+    clock_timestamp() - coalesce(m.ms, 0) * interval '1 ms'
+  FROM jsonb_to_recordset(%(model)s::jsonb) AS m(id uuid, project uuid, agent uuid, version uuid,
+    run uuid, step uuid, workflow uuid, environment uuid, turn int, provider text, model text,
+    response_model text, state text, error text, finish text, it bigint, ot bigint, cr bigint,
+    cw bigint, rt bigint, ms double precision, first_ms double precision, cost numeric,
+    currency text, price_status text)"""
+
 # Everything a decision writes, in one statement. Each run is guarded by the `last_seq` it was seen
 # with: every change of a run or of its steps raises it, so an unchanged one means an unchanged run.
 # Runs that changed meanwhile, or are locked, are left alone with all their rows; the answer names
 # those that were written.
-WRITE = """
+WRITE = f"""
 WITH c AS MATERIALIZED (
   SELECT * FROM jsonb_to_recordset(%(runs)s::jsonb) AS c(id uuid, was bigint, status text,
     "end" text, reason text, seq bigint, open int, busy int, output jsonb, error jsonb, it bigint,
@@ -95,28 +118,8 @@ events AS (
     CASE WHEN e.a THEN next_activity_seq() END
   FROM jsonb_to_recordset(%(events)s::jsonb) AS e(s uuid, n bigint, p uuid, t text, st uuid,
     d jsonb, a boolean) JOIN g ON g.id = e.s),
-tool_calls AS (
-  INSERT INTO tool_call (id, project_id, tool_id, tool_version_id, run_id, step_id, agent_id,
-    workflow_id, state, error_code, latency_ms, args_sha256, idempotency_key, cost, started_at)
-  SELECT t.id, t.project, t.tool, t.version, t.run, t.step, t.agent, t.workflow, t.state, t.error,
-    t.ms, t.args, t.key, t.cost, clock_timestamp() - coalesce(t.ms, 0) * interval '1 ms'
-  FROM jsonb_to_recordset(%(tool)s::jsonb) AS t(id uuid, project uuid, tool uuid, version uuid,
-    run uuid, step uuid, agent uuid, workflow uuid, state text, error text, ms double precision,
-    args text, key text, cost numeric) JOIN g ON g.id = t.run),
-model_calls AS (
-  INSERT INTO model_call (id, project_id, agent_id, agent_version_id, run_id, step_id,
-    workflow_id, environment_id, turn, provider, model, response_model, state, error_code,
-    finish_reason, input_tokens, output_tokens, cache_read_tokens, cache_write_tokens,
-    reasoning_tokens, latency_ms, first_token_ms, cost, currency, price_status, started_at)
-  SELECT m.id, m.project, m.agent, m.version, m.run, m.step, m.workflow, m.environment, m.turn,
-    m.provider, m.model, m.response_model, m.state, m.error, m.finish, m.it, m.ot, m.cr, m.cw,
-    m.rt, m.ms, m.first_ms, m.cost, m.currency, m.price_status,
-    clock_timestamp() - coalesce(m.ms, 0) * interval '1 ms'
-  FROM jsonb_to_recordset(%(model)s::jsonb) AS m(id uuid, project uuid, agent uuid, version uuid,
-    run uuid, step uuid, workflow uuid, environment uuid, turn int, provider text, model text,
-    response_model text, state text, error text, finish text, it bigint, ot bigint, cr bigint,
-    cw bigint, rt bigint, ms double precision, first_ms double precision, cost numeric,
-    currency text, price_status text) JOIN g ON g.id = m.run)
+tool_calls AS ({_TOOL_CALLS} JOIN g ON g.id = t.run),
+model_calls AS ({_MODEL_CALLS} JOIN g ON g.id = m.run)
 UPDATE run r SET status = c.status, end_status = c."end", reason = c.reason, last_seq = c.seq,
   open_steps = c.open, busy_steps = c.busy, output = coalesce(c.output, r.output),
   error = coalesce(c.error, r.error), updated_at = clock_timestamp(),
@@ -126,29 +129,22 @@ UPDATE run r SET status = c.status, end_status = c."end", reason = c.reason, las
   ended_at = CASE WHEN c.ended THEN coalesce(r.ended_at, clock_timestamp()) ELSE r.ended_at END
 FROM c JOIN g ON g.id = c.id WHERE r.id = c.id
 RETURNING r.id
-"""
+"""  # noqa: S608 (constants only)
 
-# Ends of steps whose run is locked by another: kept until the run can be decided.
-END_UNDECIDED = """
-WITH calls AS (
-  INSERT INTO tool_call (id, project_id, tool_id, tool_version_id, run_id, step_id, agent_id,
-    workflow_id, state, error_code, latency_ms, args_sha256, idempotency_key, cost, started_at)
-  SELECT t.id, t.project, t.tool, t.version, t.run, t.step, t.agent, t.workflow, t.state, t.error,
-    t.ms, t.args, t.key, t.cost, clock_timestamp() - coalesce(t.ms, 0) * interval '1 ms'
-  FROM jsonb_to_recordset(%s::jsonb) AS t(id uuid, project uuid, tool uuid, version uuid,
-    run uuid, step uuid, agent uuid, workflow uuid, state text, error text, ms double precision,
-    args text, key text, cost numeric))
+# Ends of steps whose run is locked by another: kept until the run can be decided. `state` carries
+# what the run's row and history have to be told then.
+END_UNDECIDED = f"""
+WITH tool_calls AS ({_TOOL_CALLS}), model_calls AS ({_MODEL_CALLS})
 UPDATE step s SET status = e.status, reason = e.reason, input = e.input, output = e.output,
   error = e.error, edges = e.edges, undecided = true, lease = NULL, wake_at = NULL,
-  state = CASE WHEN e.fatal THEN '{"fatal": true}'::jsonb ELSE s.state END,
-  input_tokens = s.input_tokens + e.it, output_tokens = s.output_tokens + e.ot,
+  state = e.state, input_tokens = s.input_tokens + e.it, output_tokens = s.output_tokens + e.ot,
   cost = CASE WHEN e.cost IS NULL THEN s.cost ELSE coalesce(s.cost, 0) + e.cost END,
   unpriced_calls = s.unpriced_calls + e.un, ended_at = clock_timestamp()
-FROM jsonb_to_recordset(%s::jsonb) AS e(id uuid, lease uuid, status text, reason text,
-  input jsonb, output jsonb, error jsonb, edges jsonb, fatal boolean, it bigint, ot bigint,
+FROM jsonb_to_recordset(%(ends)s::jsonb) AS e(id uuid, lease uuid, status text, reason text,
+  input jsonb, output jsonb, error jsonb, edges jsonb, state jsonb, it bigint, ot bigint,
   cost numeric, un int)
 WHERE s.id = e.id AND s.lease = e.lease AND s.status = 'running'
-"""
+"""  # noqa: S608 (constants only)
 
 # Everything a run start writes, in one statement and so in one commit.
 START = """
@@ -168,7 +164,7 @@ WITH r AS (
     priority smallint, parent uuid, relation text, root uuid, by_type text, by_id uuid,
     by_name text, simulated boolean, key text, sha text, deadline double precision, open int,
     busy int, events bigint)
-  RETURNING id),
+  RETURNING id, created_at, deadline_at),
 s AS (
   INSERT INTO step (id, run_id, node, path, position, kind, name, status, reason, attempt,
     crash_count, deps_left, deps_taken, queue, pool, priority, ready_at, undecided, input_tokens,
@@ -194,7 +190,7 @@ e AS (
     CASE WHEN c.a THEN next_activity_seq() END
   FROM jsonb_to_recordset(%(events)s::jsonb) AS c(s uuid, n bigint, p uuid, t text, st uuid,
     d jsonb, a boolean))
-SELECT count(*) FROM r
+SELECT id, created_at, deadline_at FROM r
 """
 
 # Claims ready steps for free slots of each pool. A step whose run is locked by another is left for
@@ -233,17 +229,21 @@ WITH picked AS MATERIALIZED (
   FROM counted c WHERE r.id = c.run_id
   RETURNING r.id, r.project_id, r.workflow_id, r.workflow_version_id AS version_id, r.status,
     r.end_status, r.reason, r.last_seq, r.open_steps, r.busy_steps, r.priority
-), run_events AS (
-  INSERT INTO event (subject_id, seq, project_id, at, type, data, activity_seq)
-  SELECT DISTINCT ON (run_id) run_id, last_seq + 1, project_id, clock_timestamp(),
-    CASE run_status WHEN 'queued' THEN 'run.started' ELSE 'run.resumed' END,
-    jsonb_build_object('status', 'running', 'workflow', workflow_id), next_activity_seq()
-  FROM numbered WHERE run_status <> 'running'
-), step_events AS (
-  INSERT INTO event (subject_id, seq, project_id, at, type, step_id, data)
-  SELECT run_id, last_seq + nth, project_id, clock_timestamp(), 'step.started', id,
-    jsonb_build_object('node', node, 'attempt', attempt + 1)
-  FROM numbered
+), told AS (
+  -- One insert, so that the times are in the order of the numbers.
+  INSERT INTO event (subject_id, seq, project_id, at, type, step_id, data, activity_seq)
+  SELECT run_id, seq, project_id, clock_timestamp(), type, step_id, data,
+    CASE WHEN step_id IS NULL THEN next_activity_seq() END
+  FROM (
+    SELECT DISTINCT ON (run_id) run_id, last_seq + 1 AS seq, project_id,
+      CASE run_status WHEN 'queued' THEN 'run.started' ELSE 'run.resumed' END AS type,
+      NULL::uuid AS step_id,
+      jsonb_build_object('status', 'running', 'workflow', workflow_id) AS data
+    FROM numbered WHERE run_status <> 'running'
+    UNION ALL
+    SELECT run_id, last_seq + nth, project_id, 'step.started', id,
+      jsonb_build_object('node', node, 'attempt', attempt + 1)
+    FROM numbered) e ORDER BY run_id, seq
 )
 SELECT t.*, (n.run_status = 'queued') AS is_new, r.project_id, r.workflow_id, r.version_id,
   r.status, r.end_status, r.reason, r.last_seq, r.open_steps, r.busy_steps, r.priority
@@ -268,22 +268,27 @@ JOIN unnest(%s::uuid[], %s::text[], %s::text[]) AS f(run_id, path, node)
   ON s.run_id = f.run_id AND s.path = f.path AND s.node = f.node
 """
 
+# Under the lease, and not any more once the run is to end: after a cancel no further call starts.
 DECLARE_EFFECT = """
-WITH new AS (
+WITH mine AS (
+  SELECT s.id FROM step s JOIN run r ON r.id = s.run_id
+  WHERE s.id = %(step)s AND s.lease = %(lease)s AND s.status = 'running' AND r.end_status = ''),
+new AS (
   INSERT INTO effect (id, run_id, step_id, ordinal, key, tool_id, tool_name, effect_class,
     args_sha256, arguments, state, created_at)
-  SELECT %(id)s, %(run)s, %(step)s, %(ordinal)s, %(key)s, %(tool_id)s, %(tool_name)s,
-    %(effect_class)s, %(args_sha256)s, %(arguments)s::jsonb, 'intent', clock_timestamp()
-  WHERE EXISTS (SELECT 1 FROM step WHERE id = %(step)s AND lease = %(lease)s
-                AND status = 'running')
+  SELECT %(id)s, %(run)s, id, %(ordinal)s, %(key)s, %(tool_id)s, %(tool_name)s,
+    %(effect_class)s, %(args_sha256)s, %(arguments)s::jsonb, 'intent', clock_timestamp() FROM mine
   ON CONFLICT (step_id, ordinal) DO NOTHING
   RETURNING id, key, state, result, args_sha256, true AS is_new)
 SELECT * FROM new
 UNION ALL
-SELECT e.id, e.key, e.state, e.result, e.args_sha256, false FROM effect e
-WHERE e.step_id = %(step)s AND e.ordinal = %(ordinal)s AND NOT EXISTS (SELECT 1 FROM new)
-  AND EXISTS (SELECT 1 FROM step WHERE id = %(step)s AND lease = %(lease)s
-              AND status = 'running')
+SELECT e.id, e.key, e.state, e.result, e.args_sha256, e.id = %(id)s FROM effect e
+JOIN mine ON mine.id = e.step_id WHERE e.ordinal = %(ordinal)s AND NOT EXISTS (SELECT 1 FROM new)
+"""
+
+IS_ENDING = """
+SELECT r.end_status <> '' FROM step s JOIN run r ON r.id = s.run_id
+WHERE s.id = %s AND s.lease = %s AND s.status = 'running'
 """
 
 FULFIL_EFFECT = """
@@ -304,9 +309,7 @@ CHECKPOINTS = "SELECT ordinal, kind, content FROM checkpoint WHERE step_id = %s 
 
 TAKE_UNDECIDED = """
 UPDATE step SET undecided = false WHERE run_id = %s AND undecided
-RETURNING id, path, node, status, reason, error, output, edges,
-  coalesce((state ->> 'fatal')::boolean, false) AS fatal, input_tokens, output_tokens, cost,
-  unpriced_calls
+RETURNING id, path, node, status, reason, error, output, edges, coalesce(state, '{}') AS state
 """
 
 WRITE_LOGS = """
@@ -334,7 +337,7 @@ BEAT = """
 UPDATE instance SET last_heartbeat_at = clock_timestamp(), in_flight = %(in_flight)s,
   rss_bytes = %(rss)s, cpu_percent = %(cpu)s,
   state = CASE WHEN state = 'draining' OR %(draining)s THEN 'draining'
-    WHEN %(in_flight)s > 0 THEN 'busy' ELSE 'ready' END
+    WHEN %(in_flight)s > 0 THEN 'busy' ELSE 'ready' END, stopped_at = NULL
 WHERE id = %(id)s AND state <> 'stopped' RETURNING state
 """
 
@@ -351,22 +354,19 @@ FROM jsonb_to_recordset(%s::jsonb) AS c(id uuid, lease uuid, input jsonb)
 WHERE s.id = c.id AND s.lease = c.lease AND s.status = 'running'
 """
 
-# A lease whose claim's answer got lost: the step goes back to the queue.
+# The steps a worker holds, for giving them back, run by run.
+LEASED_RUNS = """
+SELECT DISTINCT run_id FROM step WHERE worker_id = %(worker)s AND status = 'running'
+  AND (%(steps)s::uuid[] IS NULL OR id = ANY(%(steps)s::uuid[])) ORDER BY run_id
+"""
+LEASED_STEPS = """
+SELECT id, node, crash_count, attempt, pool, queue, worker_id, leased_at FROM step
+WHERE run_id = %(run)s AND worker_id = %(worker)s AND status = 'running'
+  AND (%(steps)s::uuid[] IS NULL OR id = ANY(%(steps)s::uuid[])) FOR UPDATE
+"""
 GIVE_BACK = """
-WITH given AS (
-  UPDATE step SET status = 'ready', reason = %(reason)s, lease = NULL, worker_id = NULL,
-    attempt = attempt - 1, ready_at = clock_timestamp()
-  WHERE worker_id = %(worker)s AND status = 'running'
-    AND (%(steps)s::uuid[] IS NULL OR id = ANY(%(steps)s::uuid[]))
-  RETURNING id, run_id, node),
-counted AS (
-  UPDATE run r SET last_seq = r.last_seq + n.many
-  FROM (SELECT run_id, count(*) AS many FROM given GROUP BY run_id) n WHERE r.id = n.run_id
-  RETURNING r.id, r.project_id, r.last_seq - n.many AS base)
-INSERT INTO event (subject_id, seq, project_id, at, type, step_id, data)
-SELECT c.id, c.base + row_number() OVER (PARTITION BY c.id ORDER BY g.id), c.project_id,
-  clock_timestamp(), 'step.ready', g.id, jsonb_build_object('node', g.node, 'reason', %(reason)s)
-FROM given g JOIN counted c ON c.id = g.run_id
+UPDATE step SET status = 'ready', reason = %s, lease = NULL, worker_id = NULL,
+  attempt = attempt - 1, ready_at = clock_timestamp() WHERE id = ANY(%s)
 """
 
 # The sweep.
@@ -405,11 +405,17 @@ kept AS (
   SELECT s.id, s.attempt, 'crashed', s.leased_at, clock_timestamp(), c.error, s.worker_id
   FROM step s JOIN c ON s.id = c.id ON CONFLICT DO NOTHING)
 UPDATE step s SET status = c.status, reason = c.reason, crash_count = s.crash_count + 1,
-  lease = NULL, worker_id = NULL, ready_at = clock_timestamp(), error = c.error
+  lease = NULL, worker_id = NULL, error = c.error,
+  ready_at = CASE WHEN c.status = 'ready' THEN clock_timestamp() ELSE s.ready_at END,
+  ended_at = CASE WHEN c.status = 'cancelled' THEN clock_timestamp() END
 FROM c WHERE s.id = c.id
 """
 
-MARK_UNKNOWN = "UPDATE effect SET state = 'unknown' WHERE step_id = ANY(%s) AND state = 'intent'"
+# Nobody knows whether these calls happened. The same key may be used again for idempotent ones.
+MARK_UNKNOWN = """
+UPDATE effect SET state = 'unknown'
+WHERE step_id = ANY(%s) AND state = 'intent' AND effect_class <> 'idempotent'
+"""
 
 DUE_RUNS = """
 SELECT DISTINCT run_id FROM step
@@ -441,29 +447,29 @@ WHERE status IN ('queued', 'running', 'waiting', 'paused') AND deadline_at <= cl
 LIMIT 500
 """
 
-# Cancelling runs whose running steps had their grace: none for reads, 5 s for other calls.
-STUBBORN_STEPS = """
-SELECT s.id, s.run_id, s.lease, s.node,
-  EXISTS (SELECT 1 FROM effect e WHERE e.step_id = s.id AND e.state = 'intent') AS has_effect
-FROM step s JOIN run r ON r.id = s.run_id
-WHERE r.status = 'cancelling' AND s.status = 'running'
+# Running steps of cancelling runs that had their grace: 2 s to notice, 5 s for an open call that
+# does more than read.
+_STUBBORN = """s.status = 'running' AND r.status = 'cancelling'
   AND r.updated_at < clock_timestamp() - CASE WHEN EXISTS (
     SELECT 1 FROM effect e WHERE e.step_id = s.id AND e.state = 'intent')
-    THEN interval '5 s' ELSE interval '2 s' END
-LIMIT 500
-"""
+    THEN interval '5 s' ELSE interval '2 s' END"""
 
-FORCE_CANCEL = """
-UPDATE step SET status = 'cancelled', reason = 'forced', lease = NULL, ended_at = clock_timestamp()
-WHERE id = %s AND lease = %s AND status = 'running' RETURNING id, node
-"""
+STUBBORN_RUNS = f"""
+SELECT DISTINCT s.run_id FROM step s JOIN run r ON r.id = s.run_id WHERE {_STUBBORN} LIMIT 500
+"""  # noqa: S608 (constants only)
+
+FORCE_CANCEL = f"""
+UPDATE step s SET status = 'cancelled', reason = 'forced', lease = NULL,
+  ended_at = clock_timestamp()
+FROM run r WHERE s.run_id = r.id AND s.run_id = %s AND {_STUBBORN} RETURNING s.id, s.node
+"""  # noqa: S608 (constants only)
 
 IDLE_RUNNING_RUNS = """
 SELECT r.id FROM run r
 WHERE r.status IN ('queued', 'running', 'cancelling')
   AND r.updated_at < clock_timestamp() - interval '10 s'
-  AND NOT EXISTS (SELECT 1 FROM step s WHERE s.run_id = r.id
-    AND (s.status IN ('ready', 'running') OR s.undecided))
+  AND NOT EXISTS (SELECT 1 FROM step s WHERE s.run_id = r.id AND (s.status = 'running'
+    OR (s.status = 'ready' AND r.status <> 'cancelling') OR s.undecided))
 LIMIT 100
 """
 
@@ -477,3 +483,38 @@ RUNNING_WORKERS = """
 SELECT DISTINCT worker_id FROM step
 WHERE run_id = %s AND status = 'running' AND worker_id IS NOT NULL
 """
+
+# What POST /runs must know of its workflow, in one question.
+START_TARGET = """
+SELECT w.id, w.project_id, w.slug, w.name, w.status, w.released_id, w.head_id, p.name, p.status,
+  p.frozen_at, v.number, v.state, e.id, e.name, e.protected, e.frozen_at
+FROM workflow w JOIN project p ON p.id = w.project_id
+  LEFT JOIN workflow_version v ON v.id = w.released_id
+  LEFT JOIN environment e ON e.project_id = w.project_id AND e.name = %(environment)s
+WHERE w.id = %(workflow)s AND w.deleted_at IS NULL AND p.deleted_at IS NULL
+  AND w.project_id = ANY(%(projects)s)
+"""
+
+PIN_TOOLS = """
+SELECT slug, id, status, kind, current_id FROM tool
+WHERE project_id = %s AND slug = ANY(%s) AND deleted_at IS NULL
+"""
+
+PIN_AGENTS = """
+SELECT a.slug, a.id, a.status, a.name, a.current_id, v.config -> 'tools', a.kind
+FROM agent a LEFT JOIN agent_version v ON v.id = a.current_id
+WHERE a.project_id = %s AND (a.slug = ANY(%s) OR a.id = %s) AND a.deleted_at IS NULL
+"""
+
+PIN_WORKFLOWS = """
+SELECT w.slug, w.id, v.id, v.number FROM workflow w LEFT JOIN workflow_version v
+  ON v.id = w.released_id
+WHERE w.project_id = %s AND w.slug = ANY(%s) AND w.deleted_at IS NULL
+"""
+
+DEPLOYMENT_QUEUES = """
+SELECT agent_id, id FROM deployment
+WHERE environment_id = %s AND agent_id = ANY(%s) AND phase NOT IN ('retired', 'paused')
+"""
+
+TOOL_CONFIG = "SELECT config FROM tool_version WHERE id = %s"

@@ -1,10 +1,13 @@
 """Writes a step makes while it works: effects, checkpoints, its input; and late decisions.
 
 Each call takes a pooled connection for the length of one statement; none is held during a call to
-the outside.
+the outside. A database that is away for a moment is waited for: what a call did must not be
+forgotten because of it.
 """
 
-from typing import Any
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
 from uuid import UUID
 
 import psycopg
@@ -16,8 +19,11 @@ from runs import statements as sql
 from runs.advance import follow, settle
 from runs.dispatch import remember, render_output
 from runs.facts import Facts, LoadedFrontier
-from runs.lifecycle import Ended, Ledger, read_rows
-from runs.work import LeaseLost, StepWork
+from runs.lifecycle import Ledger, read_rows, undecided_end
+from runs.work import LeaseLost, StepCancelled, StepWork, is_database_away
+
+T = TypeVar("T")
+PATIENCE_SECONDS = 30.0
 
 
 def _json(value: Any) -> str:
@@ -29,16 +35,35 @@ class Store:
 
     def __init__(self, conninfo: str) -> None:
         self.pool = ConnectionPool(
-            conninfo, min_size=0, max_size=6, open=True, kwargs={"autocommit": True}
+            conninfo,
+            min_size=0,
+            max_size=6,
+            open=True,
+            kwargs={"autocommit": True},
+            timeout=PATIENCE_SECONDS,
         )
 
     def close(self) -> None:
         """Close the connections."""
         self.pool.close(timeout=1)
 
+    def _ask(self, step: StepWork, work: Callable[[psycopg.Connection], T]) -> T:
+        """Do one statement, again while the database is away and the step is ours. Each may be done
+        twice, since the answer of the first may have got lost."""
+        until = time.monotonic() + PATIENCE_SECONDS
+        while True:
+            try:
+                with self.pool.connection() as conn:
+                    return work(conn)
+            except psycopg.Error as exc:
+                if not is_database_away(exc) or time.monotonic() > until or step.is_abandoned:
+                    raise
+            time.sleep(0.2)
+
     def declare(self, step: StepWork, ordinal: int, effect: dict[str, Any]) -> dict[str, Any]:
         """Write the intent of an outside effect under the lease, before the call; LeaseLost where
-        the lease is gone. Returns the row: an older intent of the same call where there is one."""
+        the lease is gone, StepCancelled where the run is to end. Returns the row: an older intent
+        of the same call where there is one."""
         params = {
             **effect,
             "id": uuid7(),
@@ -48,37 +73,39 @@ class Store:
             "ordinal": ordinal,
             "arguments": _json(effect["arguments"]),
         }
-        with self.pool.connection() as conn:
-            rows = read_rows(conn, sql.DECLARE_EFFECT, params)
+        step.open_effects[ordinal] = effect["effect_class"]
+        rows = self._ask(step, lambda conn: read_rows(conn, sql.DECLARE_EFFECT, params))
         if not rows:
-            raise LeaseLost
-        step.open_effects += 1
+            del step.open_effects[ordinal]
+            lease = [step.id, step.lease]
+            found = self._ask(step, lambda conn: conn.execute(sql.IS_ENDING, lease).fetchone())
+            raise StepCancelled if found and found[0] else LeaseLost
+        if rows[0]["state"] in ("done", "resolved"):
+            del step.open_effects[ordinal]
         return rows[0]
 
     def fulfil(self, step: StepWork, ordinal: int, result: Any) -> None:
         """The declared effect happened, with this result."""
-        with self.pool.connection() as conn:
-            conn.execute(sql.FULFIL_EFFECT, [_json(result), step.id, ordinal])
-        step.open_effects -= 1
+        params = [_json(result), step.id, ordinal]
+        self._ask(step, lambda conn: conn.execute(sql.FULFIL_EFFECT, params))
+        step.open_effects.pop(ordinal, None)
 
     def withdraw(self, step: StepWork, ordinal: int) -> None:
         """The declared effect certainly did not happen: the call was refused before it left."""
-        with self.pool.connection() as conn:
-            conn.execute(sql.WITHDRAW_EFFECT, [step.id, ordinal])
-        step.open_effects -= 1
+        params = [step.id, ordinal]
+        self._ask(step, lambda conn: conn.execute(sql.WITHDRAW_EFFECT, params))
+        step.open_effects.pop(ordinal, None)
 
     def save_checkpoint(self, step: StepWork, ordinal: int, kind: str, content: Any) -> None:
         """Keep one finished model or tool call of an agent's loop, under the lease."""
         params = [step.id, ordinal, kind, _json(content), step.id, step.lease]
-        with self.pool.connection() as conn:
-            if conn.execute(sql.SAVE_CHECKPOINT, params).rowcount == 0:
-                raise LeaseLost
+        done = self._ask(step, lambda conn: conn.execute(sql.SAVE_CHECKPOINT, params).rowcount)
+        if done == 0:
+            raise LeaseLost
 
     def checkpoints(self, step: StepWork) -> list[dict[str, Any]]:
         """The checkpoints of earlier attempts, in order."""
-        with self.pool.connection() as conn:
-            return read_rows(conn, sql.CHECKPOINTS, [step.id])
-
+        return self._ask(step, lambda conn: read_rows(conn, sql.CHECKPOINTS, [step.id]))
 
 def decide(conn: psycopg.Connection, facts: Facts, run_id: UUID) -> tuple[list[str], set[str]]:
     """Wait for the run's row and decide the steps that ended while it was busy, in a transaction of
@@ -92,23 +119,7 @@ def decide(conn: psycopg.Connection, facts: Facts, run_id: UUID) -> tuple[list[s
         graph = facts.graph(conn, run.version_id)
         frontier = LoadedFrontier(conn)
         for row in read_rows(conn, sql.TAKE_UNDECIDED, [run_id]):
-            ended = Ended(
-                step_id=row["id"],
-                run_id=run_id,
-                path=row["path"],
-                node=row["node"],
-                lease=row["id"],
-                status=row["status"],
-                reason=row["reason"],
-                error=row["error"],
-                output=row["output"],
-                edges=tuple(row["edges"] or ()),
-                is_fatal=row["fatal"],
-                input_tokens=row["input_tokens"],
-                output_tokens=row["output_tokens"],
-                cost=row["cost"],
-                unpriced_calls=row["unpriced_calls"],
-            )
+            ended = undecided_end(run_id, row)
             remember(facts, ended)
             ledger.note_end(run, ended)
             follow(ledger, run, graph, ended, frontier)

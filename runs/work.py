@@ -10,16 +10,21 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
+import psycopg
+from django.db import Error as DjangoDatabaseError
+
 from controlplane.kit.errors import DomainError
 from controlplane.kit.expressions import ExpressionError
 from controlplane.kit.storable import problem
 from runs.facts import RunFacts
 from runs.lifecycle import Ended
+from runs.logs import storable_text
 from runs.states import StepStatus
 from workflows.graph import Graph, Node, edge_outcomes
 
 MAX_OUTPUT_BYTES = 4 * 1024 * 1024
 MAX_ERROR_CHARACTERS = 4_000
+LONGEST_RETRY_AFTER_SECONDS = 86_400.0
 
 
 class StepFailed(Exception):
@@ -89,9 +94,11 @@ class StepWork:
     spent: Done = field(default_factory=Done)
     input: Any = None
     is_abandoned: bool = False
-    # Declared effects whose call is under way, and the task of a step on the event loop.
-    open_effects: int = 0
+    # Declared effects whose call is under way: ordinal → effect class.
+    open_effects: dict[int, str] = field(default_factory=dict)
+    # The task of a step on the event loop; whether a thread works on the step.
     task: asyncio.Task[None] | None = None
+    is_on_thread: bool = False
     # Seconds; a kind may narrow the node's timeout to its tool's.
     timeout_seconds: float | None = None
     started: float = field(default_factory=time.monotonic)
@@ -106,6 +113,11 @@ class StepWork:
         if self.timeout_seconds is None or self.stop.is_set():
             return False
         return now - self.started > self.timeout_seconds
+
+    @property
+    def is_in_doubt(self) -> bool:
+        """Whether a call is open that must not simply be repeated."""
+        return any(effect != "idempotent" for effect in self.open_effects.values())
 
     def check_cancelled(self) -> None:
         """Raise where the run is being cancelled or the lease is lost."""
@@ -123,8 +135,6 @@ def conclude(step: StepWork, work: Callable[[], Done]) -> Ended | None:
     """Do the work and say how it ended; None where the step is another's by now."""
     try:
         done = work()
-    except LeaseLost:
-        return None
     except Exception as exc:
         return failed(step, exc)
     return succeeded(step, done)
@@ -132,6 +142,8 @@ def conclude(step: StepWork, work: Callable[[], Done]) -> Ended | None:
 
 def succeeded(step: StepWork, done: Done) -> Ended | None:
     """The end of a step whose work was done, if its output can be stored and its edges told."""
+    if step.is_abandoned:
+        return None
     fault = problem(done.output, MAX_OUTPUT_BYTES)
     if fault is not None:
         step.spent = done
@@ -147,22 +159,24 @@ def succeeded(step: StepWork, done: Done) -> Ended | None:
 
 def failed(step: StepWork, exc: Exception) -> Ended | None:
     """The end of a step whose work raised: cancelled, repeated later, handled or fatal."""
-    if step.is_abandoned:
+    if step.is_abandoned or isinstance(exc, LeaseLost):
         return None
-    if isinstance(exc, StepCancelled):
-        return _ended(step, StepStatus.CANCELLED, step.spent, reason="cancelled")
-    if isinstance(exc, NeedsReconcile):
-        return _ended(step, StepStatus.WAITING, step.spent, reason="reconcile")
     failure = as_failure(exc)
+    if isinstance(exc, StepCancelled) or (failure.code == "cancelled" and step.stop.is_set()):
+        return _ended(step, StepStatus.CANCELLED, step.spent, reason="cancelled")
+    # A call that may have happened is not repeated, whatever else went wrong.
+    if isinstance(exc, NeedsReconcile) or step.is_in_doubt:
+        return _ended(step, StepStatus.WAITING, step.spent, reason="reconcile")
     error = {
         "code": failure.code,
         "message": failure.message[:MAX_ERROR_CHARACTERS],
         **({"details": failure.details} if failure.details else {}),
     }
     if problem(error, MAX_OUTPUT_BYTES) is not None:
-        error = {"code": failure.code, "message": "The error itself could not be stored."}
+        error = {"code": failure.code, "message": storable_text(error["message"])}
     retry = step.node.retry
-    if failure.is_retryable and step.attempt - step.crash_count < retry.max_attempts:
+    may_retry = failure.is_retryable and step.attempt - step.crash_count < retry.max_attempts
+    if may_retry or is_database_away(exc):
         ended = _ended(step, StepStatus.FAILED, step.spent, reason=failure.code, error=error)
         ended.retry_in_ms = backoff_ms(step, failure)
         return ended
@@ -203,7 +217,17 @@ def backoff_ms(step: StepWork, failure: StepFailed) -> int:
     exponent = min(max(step.attempt - 1, 0), 30)
     cap = min(retry.max_backoff_seconds, retry.backoff_seconds * 2**exponent)
     wait = random.uniform(0, cap)  # noqa: S311
-    return round(max(wait, failure.retry_after_seconds or 0) * 1000)
+    asked = min(failure.retry_after_seconds or 0, LONGEST_RETRY_AFTER_SECONDS)
+    return round(max(wait, asked) * 1000)
+
+
+def is_database_away(exc: BaseException) -> bool:
+    """Whether our own database did not answer: no connection, shut down, or out of resources."""
+    if isinstance(exc, DjangoDatabaseError):
+        return exc.__cause__ is not None and is_database_away(exc.__cause__)
+    if not isinstance(exc, psycopg.OperationalError | psycopg.InterfaceError):
+        return False
+    return exc.sqlstate is None or exc.sqlstate[:2] in ("08", "53", "57")
 
 
 def _edges(step: StepWork, status: str, output: Any, error: Any) -> tuple[bool, ...]:
@@ -237,5 +261,6 @@ def _ended(step: StepWork, status: str, used: Done, **rest: Any) -> Ended:
         unpriced_calls=used.unpriced_calls,
         calls=used.calls,
         attempt=step.attempt,
+        is_in_doubt=step.is_in_doubt and status != StepStatus.SUCCEEDED,
         **rest,
     )

@@ -21,7 +21,7 @@ from tools.calls import ToolCallable, ToolError
 
 def is_instant(step: StepWork) -> bool:
     """Models take their time. Agent and tools are read here, off the event loop."""
-    spec = agent_of(step.run.pins["agents"][step.node.fields["agent"]])
+    spec = agent_of(step.run.pins["agents"][step.node.fields["agent"]]["version"])
     if spec.kind != "model":
         raise StepFailed(
             f"{spec.slug} is a {spec.kind} agent; only model agents can work in runs yet.",
@@ -78,14 +78,14 @@ async def work_async(step: StepWork) -> Done:
 
 
 def _tool(step: StepWork, slug: str) -> ToolCallable:
-    version_id = step.run.pins["tools"].get(slug)
-    if version_id is None:
+    pinned = step.run.pins["tools"].get(slug)
+    if pinned is None:
         raise StepFailed(
             f"The agent's tool {slug} is not pinned by this run.",
             code="tool_missing",
             is_retryable=False,
         )
-    return callable_of(version_id)
+    return callable_of(pinned["version"])
 
 
 def _definition(tool: ToolCallable) -> ToolDefinition:
@@ -167,6 +167,7 @@ class Ports(LoopPorts):
         if tool.secret_names:
             call.context.secrets = await asyncio.to_thread(secrets_of, tool, step.run.project_id)
         if call.is_declared:
+            step.open_effects[ordinal] = tool.effect_class
             kept = await asyncio.to_thread(declare, call)
             if kept is not None:
                 return ToolReply(kept.output)

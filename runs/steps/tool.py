@@ -19,7 +19,7 @@ EFFECT_NAMESPACE = uuid.UUID("6f1b1f0e-5b0a-4c5e-9a56-2f0f9d0c7b11")
 
 def is_instant(step: StepWork) -> bool:
     """Whether the tool is a function that is over at once and changes nothing outside."""
-    step.subject = tool = callable_of(step.run.pins["tools"][step.node.fields["tool"]])
+    step.subject = tool = callable_of(step.run.pins["tools"][step.node.fields["tool"]]["version"])
     return tool.pool == "inline" and tool.effect_class == "read"
 
 
@@ -43,6 +43,8 @@ async def work_async(step: StepWork) -> Done:
     if call.tool.secret_names:
         call.context.secrets = await asyncio.to_thread(secrets_of, call.tool, step.run.project_id)
     if call.is_declared:
+        # From here on nobody cuts the step off: what is declared must be known to have happened.
+        step.open_effects[call.ordinal] = call.tool.effect_class
         kept = await asyncio.to_thread(declare, call)
         if kept is not None:
             return kept
@@ -51,8 +53,6 @@ async def work_async(step: StepWork) -> Done:
     except ToolError as exc:
         failure = await asyncio.to_thread(end_badly, call, exc)
         raise failure from exc
-    except asyncio.CancelledError:
-        raise
     return (
         await asyncio.to_thread(end_well, call, result)
         if call.is_declared

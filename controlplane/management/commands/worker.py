@@ -15,7 +15,7 @@ from django.core.management.base import BaseCommand, CommandParser
 
 from agents import instances
 from controlplane.kit.database import conninfo
-from runs import current, dispatch, tasks
+from runs import current, release, tasks
 from runs.engine import Engine
 from runs.heart import Heart
 
@@ -67,6 +67,6 @@ class Command(BaseCommand):
         engine.stop()
         heart.stop()
         with psycopg.connect(conninfo(), autocommit=True) as conn:
-            released = dispatch.give_back(conn, instance_id, "released")
+            released = release.give_back(conn, instance_id, "released")
         instances.stop(instance_id)
         logger.info("worker stopped: drained %s, released %d leases", drained, released)
