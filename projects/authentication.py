@@ -38,7 +38,7 @@ class BearerAuthentication(BaseAuthentication):
     """Authorization: Bearer <access token or API key>. Without the header the next class is
     asked; a header of that kind that does not hold is 401, whatever else came along."""
 
-    def authenticate(self, request: Request) -> tuple[User, Credential] | None:
+    def authenticate(self, request: Request) -> tuple[User, Credential | None] | None:
         """(principal, credential), or None where no bearer header came."""
         scheme, _, text = request.headers.get("Authorization", "").partition(" ")
         if scheme.lower() != "bearer":

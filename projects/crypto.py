@@ -29,7 +29,7 @@ def encrypt(value: str, *, bound_to: UUID) -> bytes:
     return _box(tuple(settings.ENCRYPTION_KEYS)).encrypt(bound_to.bytes + value.encode())
 
 
-def decrypt(ciphertext: bytes, *, bound_to: UUID) -> str:
+def decrypt(ciphertext: bytes | memoryview, *, bound_to: UUID) -> str:
     """The value of the row `bound_to`. DomainError `secret_unreadable` where no key opens it."""
     invalid = import_string("cryptography.fernet.InvalidToken")
     try:
@@ -44,6 +44,6 @@ def decrypt(ciphertext: bytes, *, bound_to: UUID) -> str:
     return opened[16:].decode()
 
 
-def renew(ciphertext: bytes) -> bytes:
+def renew(ciphertext: bytes | memoryview) -> bytes:
     """The same content under the first key, for the retirement of an older one."""
     return _box(tuple(settings.ENCRYPTION_KEYS)).rotate(bytes(ciphertext))

@@ -17,7 +17,7 @@ from projects.roles import ARCHIVED, effective
 name_rule = RegexValidator(r"^[^\x00-\x1f\x7f]*$", "A name holds no control characters.")
 
 
-class UserManager(BaseUserManager):
+class UserManager(BaseUserManager["User"]):
     """Users are found and made by e-mail, in lower case."""
 
     def create_user(self, email: str, password: str | None = None, **fields: Any) -> "User":
@@ -87,7 +87,9 @@ class User(AbstractBaseUser, PermissionsMixin):
         """Why the role does not allow a change of this row, as a sentence."""
         if self.api_key is not None and self.api_key.scopes:
             return "The scopes of this API key, or its role, do not allow this."
-        if self.project_roles().get(project_id_of(obj), "").startswith(ARCHIVED):
+        project_id = project_id_of(obj)
+        role = self.project_roles().get(project_id, "") if project_id else ""
+        if role.startswith(ARCHIVED):
             return "This project is archived: it can be read, not changed."
         return "Your role in this project does not allow this."
 

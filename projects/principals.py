@@ -32,8 +32,8 @@ LEFT JOIN LATERAL (
   WHERE m.user_id = u.id AND p.deleted_at IS NULL
 ) r ON true
 """  # noqa: S608 (constants only)
-_USER_COLUMNS = ", ".join(f"u.{User._meta.get_field(n).column}" for n in _USER)
-_KEY_COLUMNS = ", ".join(f"k.{ApiKey._meta.get_field(n).column}" for n in _KEY)
+_USER_COLUMNS = ", ".join(f"u.{field.column}" for field in User._meta.concrete_fields)
+_KEY_COLUMNS = ", ".join(f"k.{field.column}" for field in ApiKey._meta.concrete_fields)
 _BY_USER = f"""
 SELECT {_USER_COLUMNS}, r.projects, r.roles,
   EXISTS (SELECT 1 FROM refresh_token t WHERE t.family = %(family)s AND t.revoked_at IS NOT NULL),
@@ -107,7 +107,7 @@ def by_prefix(prefix: str, text: str | None = None) -> User | None:
 
 def _decoded(values: tuple[Any, ...]) -> list[Any]:
     """Column values through the fields' own converters (scopes are JSON text to the driver)."""
-    fields = [ApiKey._meta.get_field(name) for name in _KEY]
+    fields = ApiKey._meta.concrete_fields
     return [
         field.from_db_value(value, None, connection) if hasattr(field, "from_db_value") else value
         for field, value in zip(fields, values, strict=True)

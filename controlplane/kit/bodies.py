@@ -1,6 +1,6 @@
 """Bodies of requests that are no row: checked fields, and nothing besides them."""
 
-from typing import Any, Self
+from typing import Any
 
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -24,6 +24,6 @@ class Body(serializers.Serializer):
     @classmethod
     def read(cls, request: Request, **context: Any) -> dict[str, Any]:
         """The checked body of a request; ValidationError (422) says what is wrong."""
-        body: Self = cls(data=request.data, context={"request": request, **context})
+        body = cls(data=request.data, context={"request": request, **context})
         body.is_valid(raise_exception=True)
         return body.validated_data

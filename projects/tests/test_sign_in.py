@@ -6,6 +6,7 @@ import pytest
 import time_machine
 from django.utils import timezone
 
+from controlplane.kit.access import PrincipalThrottle
 from governance.models import AuditEntry
 from projects.models import Membership, Project
 from projects.people import User
@@ -238,3 +239,12 @@ def test_one_changes_ones_name(pair):
     entry = AuditEntry.objects.get(action="user.changed")
     assert (entry.before, entry.after) == ({"name": "Newa Person"}, {"name": "Renamed"})
     assert bearer(pair["access"]).patch("/auth/me", {"email": "x@example.com"}).status_code == 422
+
+
+def test_a_principal_has_a_limit_a_second(pair, monkeypatch):
+    monkeypatch.setattr(PrincipalThrottle, "rate", "3/s", raising=False)
+    with time_machine.travel(timezone.now(), tick=False):
+        answers = [bearer(pair["access"]).get("/auth/me") for _ in range(5)]
+    assert [a.status_code for a in answers] == [200, 200, 200, 429, 429]
+    assert answers[-1].headers["Retry-After"] == "1"
+    assert answers[-1].json()["code"] == "throttled"
