@@ -311,4 +311,3 @@ def render_output(conn: psycopg.Connection, facts: Facts, run: LockedRun, graph:
     context = facts.run(conn, run.id).expression_root()
     context["steps"] = facts.step_contexts(conn, run.id, "", graph.output.steps)
     return graph.output.render(context, missing="null")
-

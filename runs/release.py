@@ -50,9 +50,7 @@ def give_back(
     return count
 
 
-def _requeue(
-    ledger: Ledger, run: LockedRun, steps: list[dict[str, Any]], reason: str
-) -> set[str]:
+def _requeue(ledger: Ledger, run: LockedRun, steps: list[dict[str, Any]], reason: str) -> set[str]:
     ledger.conn.execute(sql.GIVE_BACK, [reason, [step["id"] for step in steps]])
     for step in steps:
         ledger.event(run, "step.ready", step["id"], {"node": step["node"], "reason": reason})

@@ -107,6 +107,7 @@ class Store:
         """The checkpoints of earlier attempts, in order."""
         return self._ask(step, lambda conn: read_rows(conn, sql.CHECKPOINTS, [step.id]))
 
+
 def decide(conn: psycopg.Connection, facts: Facts, run_id: UUID) -> tuple[list[str], set[str]]:
     """Wait for the run's row and decide the steps that ended while it was busy, in a transaction of
     its own. Returns the live groups and the queues to ring."""
