@@ -39,7 +39,7 @@ class Pattern:
             raise PatternError("The text holds a lone surrogate.") from None
 
 
-@lru_cache(maxsize=512)
+@lru_cache(maxsize=128)
 def compile_pattern(text: str) -> Pattern:
     """The pattern, compiled once. PatternError where it cannot be used."""
     return Pattern(text)

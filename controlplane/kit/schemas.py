@@ -21,6 +21,7 @@ from controlplane.kit.schema_cost import BACKTRACKS, Cost, TooCostly, cost_of
 MAX_BYTES = 256 * 1024
 MAX_FAULTS = 20
 _MAX_MESSAGE = 300
+_SMALL = 16 * 1024
 _ANY_OBJECT: tuple[Any, ...] = ({}, {"type": "object"}, True)
 # Steps of the checker (30 ns) and of its pattern engine (9 ns) that one check may take at most.
 _MAX_STEPS = 10_000_000
@@ -53,8 +54,11 @@ def _no_retrieval(uri: str) -> Any:
     raise ValueError("schemas are not fetched from other places")
 
 
-@lru_cache(maxsize=512)
 def _compiled(text: str) -> tuple[Draft202012Validator, Cost]:
+    return _small(text) if len(text) <= _SMALL else _large(text)
+
+
+def _compile(text: str) -> tuple[Draft202012Validator, Cost]:
     schema = json.loads(text)
     cost = cost_of(schema)
     options = _BACKTRACKING if cost.backtracks else patterns.OPTIONS
@@ -62,6 +66,11 @@ def _compiled(text: str) -> tuple[Draft202012Validator, Cost]:
         schema, retriever=_no_retrieval, validate_formats=True, pattern_options=options
     )
     return validator, cost
+
+
+# Kept apart, so that a few hundred large schemas do not fill the memory.
+_small = lru_cache(maxsize=512)(_compile)
+_large = lru_cache(maxsize=16)(_compile)
 
 
 def schema_faults(schema: Any, field: str) -> list[FieldProblem]:

@@ -16,7 +16,7 @@ from workflows.graph.kinds import KINDS, Field, fields_of
 from workflows.graph.model import DEFAULT_INPUT_SCHEMA, Edge, Graph, GraphError, Node, Retry
 from workflows.graph.shape import Shape
 
-MAX_CACHED = 256
+MAX_CACHED_STEPS = 10_000
 _OWN = {
     kind: [(name, field) for name, field in fields.items()] for kind, fields in KINDS.items()
 }  # fmt: skip
@@ -132,32 +132,41 @@ def _outside(nodes: dict[str, Node], output: Template | None) -> frozenset[str]:
     return frozenset(read - nodes.keys())
 
 
-class _Cache:
-    """The graphs used last, by key; a graph is compiled once even if many threads ask at once."""
+def _weight(graph: Graph) -> int:
+    return sum(1 + (_weight(node.body) if node.body else 0) for node in graph.nodes.values())
 
-    def __init__(self, size: int) -> None:
-        self._size = size
-        self._graphs: OrderedDict[Hashable, Graph] = OrderedDict()
+
+class GraphCache:
+    """The graphs used last, by key, of at most so many steps in all (a step takes about 5 KB)."""
+
+    def __init__(self, steps: int) -> None:
+        self._steps = steps
+        self._held = 0
+        self._graphs: OrderedDict[Hashable, tuple[Graph, int]] = OrderedDict()
         self._lock = threading.Lock()
 
     def get(self, key: Hashable, definition: Callable[[], Any]) -> Graph:
         """The graph of that key, compiled from what `definition` gives if it is not known."""
         with self._lock:
-            graph = self._graphs.get(key)
-            if graph is not None:
+            known = self._graphs.get(key)
+            if known is not None:
                 self._graphs.move_to_end(key)
-                return graph
+                return known[0]
         # Not under the lock: it may read the database. Compiling twice does no harm.
         graph = compile_graph(definition())
         with self._lock:
-            graph = self._graphs.setdefault(key, graph)
-            self._graphs.move_to_end(key)
-            if len(self._graphs) > self._size:
-                self._graphs.popitem(last=False)
-        return graph
+            return self._keep(key, graph)
+
+    def _keep(self, key: Hashable, graph: Graph) -> Graph:
+        if key not in self._graphs:
+            self._graphs[key] = (graph, _weight(graph))
+            self._held += self._graphs[key][1]
+        while self._held > self._steps and len(self._graphs) > 1:
+            self._held -= self._graphs.popitem(last=False)[1][1]
+        return self._graphs[key][0]
 
 
-_cache = _Cache(MAX_CACHED)
+_cache = GraphCache(MAX_CACHED_STEPS)
 
 
 def compile_cached(key: Hashable, definition: Any) -> Graph:

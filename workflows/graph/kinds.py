@@ -54,7 +54,7 @@ KINDS: dict[str, dict[str, Field]] = {
     "map": {
         "over": Field(rules.listed, required=True, template=True),
         "body": Field(rules.objects, required=True),
-        "max_concurrency": Field(rules.number(1, 1_000, whole=True), default=10, template=True),
+        "max_concurrency": Field(rules.number(1, 10_000, whole=True), default=10, template=True),
         "allow_failures": Field(rules.number(0, 10_000, whole=True), default=0, template=True),
     },
     "loop": {

@@ -18,6 +18,7 @@ from workflows.graph import (
     render_field,
     render_fields,
 )
+from workflows.graph.compiling import GraphCache
 from workflows.tests.definitions import chain, edge, graph, step
 
 
@@ -178,6 +179,24 @@ def test_a_cached_graph_is_compiled_once():
     assert compile_cached("key of this test", chain("b")) is first
     assert compile_cached("other key of this test", chain("b")).order == ("b",)
     assert calls == [1]
+
+
+def test_the_cache_is_bounded_by_steps_and_forgets_the_least_used():
+    cache, compiled = GraphCache(6), []
+
+    def get(*ids):
+        return cache.get(ids, lambda: compiled.append(ids) or chain(*ids))
+
+    get("a", "b")
+    get("c", "d")
+    get("a", "b")
+    get("e", "f", "g")
+    get("a", "b")
+    assert compiled == [("a", "b"), ("c", "d"), ("e", "f", "g")]
+    get("c", "d")
+    assert compiled[3:] == [("c", "d")]
+    big = [f"n{i}" for i in range(20)]
+    assert get(*big) is get(*big)
 
 
 def test_threads_get_the_same_graph():
