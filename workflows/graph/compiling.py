@@ -137,7 +137,7 @@ def _weight(graph: Graph) -> int:
 
 
 class GraphCache:
-    """The graphs used last, by key, of at most so many steps in all (a step takes about 5 KB)."""
+    """The graphs used last, by key, of at most so many steps in all (a step takes up to 8 KB)."""
 
     def __init__(self, steps: int) -> None:
         self._steps = steps

@@ -421,6 +421,15 @@ def test_what_another_workflow_starts_is_in_use(ask, body, made, hard):
     assert ask.delete(f"{made}{hard}").status_code == 204
 
 
+def test_runs_forbid_deleting_for_good_only(ask, make_workflow, make_run):
+    workflow = make_workflow()
+    make_run(workflow=workflow)
+    url = f"{URL}/{workflow.pk}"
+    answer = ask.delete(f"{url}?hard=true")
+    assert (answer.status_code, answer.json()["code"]) == (409, "in_use")
+    assert ask.delete(url).status_code == 204
+
+
 def test_a_released_caller_counts_although_its_draft_calls_no_more(ask, body, made):
     calling = graph(step("w", "workflow", workflow="pack-list"))
     caller = {**body, "slug": "caller", "name": "Caller", "definition": calling}
