@@ -236,17 +236,17 @@ def retry(run: Run, *, actor: Any, start_from: str = "failed", input: Any = None
     carried = _carried(run, graph, start_from)
     rows = Rows()
     with transaction.atomic():
-        run_id = add_run(rows, request, version, graph, _pins(request, graph), actor, carried)
+        new = add_run(rows, request, version, graph, _pins(request, graph), actor, carried)
         rows.write()
         audit.record(
             "run.retried",
             actor=actor,
             project_id=run.project_id,
             target=run,
-            after={"from": start_from, "new_run": str(run_id)},
+            after={"from": start_from, "new_run": str(new.pk)},
         )
     _tell(rows.groups(), rows.queues)
-    return Run.objects.for_list().get(pk=run_id)
+    return Run.objects.for_list().get(pk=new.pk)
 
 
 def _carried(run: Run, graph: Graph, start_from: str) -> dict[str, dict[str, Any]]:
