@@ -4,6 +4,9 @@ from typing import Any
 
 from django.http import HttpRequest
 from django.urls import NoReverseMatch, reverse
+from django.utils.functional import SimpleLazyObject
+
+from governance.approval_figures import waiting_count
 
 NAVIGATION = (
     (
@@ -45,13 +48,26 @@ NAVIGATION = (
 )
 
 
+def _waiting(request: HttpRequest) -> int:
+    return waiting_count(request.place.project.pk) if request.place.project else 0
+
+
+# Entries that show a number: the template that draws it, and who counts.
+BADGES = {"approvals:list": ("governance/_badge.html", _waiting)}
+
+
 def _entry(request: HttpRequest, label: str, name: str, icon: str) -> dict[str, Any] | None:
     try:
         url = reverse(name)
     except NoReverseMatch:
         return None
     active = request.path == url or (url != "/" and request.path.startswith(url))
-    return {"label": label, "url": url, "icon": icon, "active": active, "badge": None}
+    entry = {"label": label, "url": url, "icon": icon, "active": active}
+    if name in BADGES:
+        template, count = BADGES[name]
+        # Counted where the rail is drawn, not for every fragment.
+        entry |= {"badge_template": template, "count": SimpleLazyObject(lambda: count(request))}
+    return entry
 
 
 def frame(request: HttpRequest) -> dict[str, Any]:

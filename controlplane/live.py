@@ -102,10 +102,14 @@ class Subject:
 
 def message_text(row: Mapping[str, Any]) -> str:
     """One event as it goes over the socket."""
-    about = "agent" if row["type"].startswith(("agent.", "instance.")) else "run"
+    kind, subject = row["type"].partition(".")[0], row["subject_id"]
+    about = "agent" if kind in ("agent", "instance") else "run"
+    # Some events of an approval are its own; the others are those of the run that waits for it.
+    if kind == "approval" and row["data"].get("approval") == str(subject):
+        about = kind
     return dumps(
         {
-            "seq": row["seq"], "at": row["at"], "type": row["type"], about: row["subject_id"],
+            "seq": row["seq"], "at": row["at"], "type": row["type"], about: subject,
             "step": row["step_id"], "data": row["data"],
         }
     ).decode()

@@ -16,6 +16,7 @@ urlpatterns = [
     path("projects/", include("projects.urls")),
     path("settings/", include("projects.settings_urls")),
     path("audit/", include("governance.audit_urls")),
+    path("approvals/", include("governance.approval_urls")),
     path("tools/", include("tools.urls")),
     path("agents/", include("agents.urls")),
     path("workflows/", include("workflows.urls")),

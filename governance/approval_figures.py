@@ -1,8 +1,11 @@
 """How people decide: what waits, how long it takes, who does it, how the same went before."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
+from django.db import connection
 from django.db.models import Count, DurationField, ExpressionWrapper, F, FloatField, Func, Min, Q
 from django.utils import timezone
 
@@ -13,6 +16,27 @@ MOST_PEOPLE = 100
 # As many of the newest decisions of a shape are looked at; older ones say little about today.
 MOST_ALIKE = 200
 BY_PEOPLE = ("approved", "rejected")
+ALIKE = """
+SELECT asked.id,
+  count(*) FILTER (WHERE status = 'approved') AS approved,
+  count(*) FILTER (WHERE status = 'rejected') AS rejected,
+  count(*) FILTER (WHERE status = 'expired') AS expired,
+  count(*) FILTER (WHERE status = 'approved' AND is_edited) AS edited,
+  percentile_cont(0.5) WITHIN GROUP (ORDER BY seconds) FILTER (WHERE status <> 'expired')
+    AS median_seconds,
+  (array_agg(status ORDER BY decided_at DESC) FILTER (WHERE status IS NOT NULL))[1] AS last_status,
+  max(decided_at) AS last_at
+FROM unnest(%(ids)s::uuid[], %(projects)s::uuid[], %(shapes)s::text[]) AS asked(id, project, shape)
+LEFT JOIN LATERAL (
+  SELECT status, decided_at, edited_arguments IS NOT NULL AS is_edited,
+    extract(epoch FROM decided_at - created_at)::float8 AS seconds
+  FROM approval
+  WHERE project_id = asked.project AND approval.shape = asked.shape AND approval.id <> asked.id
+    AND status IN ('approved', 'rejected', 'expired') AND decided_at IS NOT NULL
+  ORDER BY decided_at DESC LIMIT %(most)s
+) AS alike ON true
+GROUP BY asked.id
+"""
 
 
 def _seconds(end: str, start: str) -> Func:
@@ -86,23 +110,24 @@ def _by_person(rows: ApprovalQuerySet, since: datetime, until: datetime) -> list
 def history_like(approval: Approval) -> dict[str, Any]:
     """How requests of the same shape in the same project were decided lately:
     {approved, rejected, expired, edited, median_seconds, last_status, last_at}."""
-    alike = Approval.objects.filter(
-        project_id=approval.project_id,
-        shape=approval.shape,
-        status__in=(*BY_PEOPLE, "expired"),
-        decided_at__isnull=False,
-    ).exclude(pk=approval.pk)
-    newest = alike.order_by("-decided_at").values("pk")[:MOST_ALIKE]
-    taken = _seconds("decided_at", "created_at")
-    found = Approval.objects.filter(pk__in=newest).aggregate(
-        approved=Count("pk", filter=Q(status="approved")),
-        rejected=Count("pk", filter=Q(status="rejected")),
-        expired=Count("pk", filter=Q(status="expired")),
-        edited=Count("pk", filter=Q(status="approved", edited_arguments__isnull=False)),
-        median_seconds=Percentile(taken, 0.5, filter=Q(status__in=BY_PEOPLE)),
-    )
-    last = alike.order_by("-decided_at").values("status", "decided_at").first() or {}
-    return {**found, "last_status": last.get("status"), "last_at": last.get("decided_at")}
+    return histories_like([approval])[approval.pk]
+
+
+def histories_like(approvals: Sequence[Approval]) -> dict[UUID, dict[str, Any]]:
+    """`history_like` of each, by id; one query."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            ALIKE,
+            {
+                "ids": [row.pk for row in approvals],
+                "projects": [row.project_id for row in approvals],
+                "shapes": [row.shape for row in approvals],
+                "most": MOST_ALIKE,
+            },
+        )
+        names = [column.name for column in cursor.description]
+        found = [dict(zip(names, values, strict=True)) for values in cursor.fetchall()]
+    return {row.pop("id"): row for row in found}
 
 
 def waiting_count(project_id: Any, most: int = 100) -> int:

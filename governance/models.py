@@ -66,7 +66,7 @@ class ApprovalQuerySet(ScopedQuerySet):
 
     def urgent_first(self) -> Self:
         """What is due first comes first; without a due time by age."""
-        return self.order_by(models.F("due_at").asc(nulls_last=True), "created_at", "id")
+        return self.order_by("due_at", "created_at", "id")  # PostgreSQL puts nulls last
 
     def with_people(self) -> Self:
         """With who asked and who decided, in a fixed number of queries."""

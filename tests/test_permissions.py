@@ -290,6 +290,18 @@ PAGES: list[Row] = [
     # audit
     Row("GET", "/audit/", ANYONE, 200),
     Row("GET", "/audit/{audit}/", VIEWER, 200),
+    # approvals
+    Row("GET", "/approvals/", ANYONE, 200),
+    Row("GET", "/approvals/history/", ANYONE, 200),
+    Row("GET", "/approvals/stats/", ANYONE, 200),
+    Row("GET", "/approvals/badge/", ANYONE, 200),
+    Row("GET", "/approvals/{approval}/", VIEWER, 200),
+    Row("GET", "/approvals/{approval}/approve/", OPERATOR, 200),
+    Row("POST", "/approvals/{approval}/approve/", OPERATOR, 302),
+    Row("GET", "/approvals/{approval}/edit/", OPERATOR, 200),
+    Row("POST", "/approvals/{approval}/edit/", OPERATOR, 302),
+    Row("GET", "/approvals/{approval}/reject/", OPERATOR, 200),
+    Row("POST", "/approvals/{approval}/reject/", OPERATOR, 422),
     # tools
     Row("GET", "/tools/", ANYONE, 200),
     Row("GET", "/tools/new/", OPERATOR, 200, stranger=200),
@@ -329,7 +341,7 @@ PAGES: list[Row] = [
     Row("GET", "/runs/{live_run}/cancel/", OPERATOR, 200),
     Row("POST", "/runs/{live_run}/cancel/", OPERATOR, 302),
     Row("GET", "/runs/{failed_run}/retry/", OPERATOR, 200),
-    Row("POST", "/runs/{failed_run}/retry/", OPERATOR, 302),
+    Row("POST", "/runs/{failed_run}/retry/", OPERATOR, 302, {"start_from": "start"}),
     Row("POST", "/runs/{live_run}/pause/", OPERATOR, 302),
     Row("POST", "/runs/{paused_run}/resume/", OPERATOR, 302),
 ]

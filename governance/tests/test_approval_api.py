@@ -10,6 +10,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from controlplane.kit.ids import uuid7
+from governance.approval_figures import history_like
 from governance.models import Approval, ApprovalDecision
 from projects.keys import create as create_key
 from projects.models import Project
@@ -236,3 +237,37 @@ def test_a_strangers_statistics_count_nothing(ask: Ask, project: Project, bo: Us
 )
 def test_bad_ranges_are_422(ana: User, query: dict[str, str]) -> None:
     assert Api(ana).get("/approvals/stats", query).status_code == 422
+
+
+# How the same was decided before
+
+
+def test_the_history_of_a_shape_leaves_others_out(ask: Ask, ana: User) -> None:
+    asked = ask(shape="a")
+    for shape, verb in (("a", "approve"), ("a", "approve"), ("a", "reject"), ("b", "reject")):
+        body = {"comment": "No."} if verb == "reject" else {"arguments": {"to": shape}}
+        assert Api(ana).post(f"/approvals/{ask(shape=shape).pk}/{verb}", body).status_code == 200
+    found = history_like(asked)
+    assert (found["approved"], found["rejected"], found["expired"]) == (2, 1, 0)
+    assert (found["edited"], found["last_status"]) == (2, "rejected")
+    assert found["median_seconds"] < 60
+
+
+def test_without_a_shape_alike_means_the_same_subject_title_and_arguments(
+    ask: Ask, ana: User
+) -> None:
+    decided(ask, ana, "approve", 5)
+    assert history_like(ask(arguments={"to": "b", "amount": 1}))["approved"] == 1
+    assert history_like(ask(title="Other?"))["approved"] == 0
+
+
+def test_a_decided_approval_is_not_its_own_history(ask: Ask, ana: User) -> None:
+    assert history_like(decided(ask, ana, "approve", 5)) == {
+        "approved": 0,
+        "rejected": 0,
+        "expired": 0,
+        "edited": 0,
+        "median_seconds": None,
+        "last_status": None,
+        "last_at": None,
+    }
