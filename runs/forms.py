@@ -7,7 +7,7 @@ from django import forms
 from django.urls import reverse
 
 from controlplane.kit.forms import DialogForm, JsonField, TagsField
-from controlplane.kit.ids import parse_uuid
+from controlplane.kit.ids import parse_uuid, uuid7
 from projects.models import Environment
 from tools.sample import sample
 from workflows.models import Workflow
@@ -20,6 +20,8 @@ class StartForm(DialogForm):
     environment = forms.ChoiceField(label="Environment")
     input = JsonField(kind=None, label="Input", required=True)
     tags = TagsField(required=False, label="Tags", help_text="Words between commas.")
+    # Sent twice by a double click, it starts one run.
+    once = forms.UUIDField(widget=forms.HiddenInput, initial=uuid7)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -20,7 +20,7 @@ from runs import services
 from runs.filters import RunFilter
 from runs.forms import CancelForm, RetryForm, StartForm
 from runs.models import Run
-from runs.serializers import StartSerializer
+from runs.start_body import read_start
 
 LONGEST_BAR, SHORTEST_BAR = 70, 3
 
@@ -125,9 +125,8 @@ class RunStart(FormDialog):
 
     def save(self, form: StartForm) -> Run:
         """By the same body and the same service as POST /runs."""
-        serializer = StartSerializer(data=form.body(), context={"request": self.request})
-        serializer.is_valid(raise_exception=True)
-        start = serializer.as_request()
+        key = f"page-{form.cleaned_data['once']}"
+        start = read_start(form.body(), self.request.user, key=key, seen={})
         require(self.request.user, "runs.add_run", start.workflow)
         run, _ = services.start(start, actor=self.request.user)
         return run

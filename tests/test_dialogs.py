@@ -18,6 +18,8 @@ TOOL = {
     "effect_class": "read", "stakes": "read", "timeout_seconds": "5", "rate_limit": "",
 }  # fmt: skip
 
+ONCE = {"once": "0192c4f1-0000-7000-8000-00007f3a91c2"}
+
 
 @pytest.fixture
 def web():
@@ -155,8 +157,9 @@ def test_starting_a_run_takes_the_workflow_of_the_address(web, ana, make_workflo
 
 def test_a_run_is_started_by_the_service_of_the_api(web, ana, make_workflow):
     workflow = make_workflow()
-    body = {"workflow": workflow.pk, "environment": "dev", "input": "{}", "tags": "x"}
+    body = {"workflow": workflow.pk, "environment": "dev", "input": "{}", "tags": "x"} | ONCE
     answer = web(ana).post("/runs/new/", body, **HTMX)
+    web(ana).post("/runs/new/", body, **HTMX)
     run = Run.objects.get()
     assert answer.headers["HX-Redirect"] == run.get_absolute_url()
     assert (run.trigger, run.tags, run.started_by_name) == ("manual", ["x"], "Ana")
@@ -166,7 +169,12 @@ def test_input_that_does_not_fit_is_told_beside_the_field(web, ana, make_workflo
     schema = {"type": "object", "required": ["city"], "properties": {"city": {"type": "string"}}}
     nodes = [{"id": "work", "kind": "transform", "set": {"answer": 42}}]
     workflow = make_workflow(definition={"input_schema": schema, "nodes": nodes, "edges": []})
-    body = {"workflow": workflow.pk, "environment": "dev", "input": '{"city": 7}', "tags": ""}
+    body = {
+        "workflow": workflow.pk,
+        "environment": "dev",
+        "input": '{"city": 7}',
+        "tags": "",
+    } | ONCE
     answer = web(ana).post("/runs/new/", body, **HTMX)
     assert answer.status_code == 422
     assert "id_input_error" in answer.content.decode()

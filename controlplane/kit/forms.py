@@ -44,7 +44,8 @@ class JsonField(forms.CharField):
         try:
             parsed = strict_loads(value.encode("utf-8", "surrogatepass"))
         except (DomainError, ParseError) as exc:
-            raise ValidationError(str(exc), code="invalid_json") from None
+            text = str(exc).replace("The body", "This", 1)
+            raise ValidationError(text, code="invalid_json") from None
         if self.kind is not None and not isinstance(parsed, self.kind):
             wanted = "a list […]" if self.kind is list else "an object {…}"
             raise ValidationError(f"This must be {wanted}.", code="wrong_type")
