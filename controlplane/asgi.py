@@ -2,18 +2,21 @@
 
 import os
 
+import django
 from channels.routing import ProtocolTypeRouter, URLRouter
-from django.core.asgi import get_asgi_application
 from django.urls import re_path
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "controlplane.settings")
-http = get_asgi_application()
+django.setup(set_prefix=False)
 
 from controlplane import consumers  # noqa: E402  (models need the apps to be loaded)
+from controlplane.onehop import OneHopHandler  # noqa: E402
+
+REQUESTS_AT_A_TIME = 16
 
 application = ProtocolTypeRouter(
     {
-        "http": http,
+        "http": OneHopHandler(REQUESTS_AT_A_TIME),
         "websocket": URLRouter(
             [
                 re_path(r"^ws/runs/(?P<pk>[^/]+)/?$", consumers.RunConsumer.as_asgi()),
