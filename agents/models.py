@@ -223,9 +223,15 @@ class ModelCall(models.Model):
     soft_deletes = False
 
     id = models.UUIDField(primary_key=True, editable=False)
-    project = models.ForeignKey(Project, models.CASCADE, related_name="+")
-    agent = models.ForeignKey(Agent, models.CASCADE, related_name="model_calls")
-    agent_version = models.ForeignKey(AgentVersion, models.CASCADE, related_name="+")
+    project = models.ForeignKey(
+        Project, models.CASCADE, related_name="+", db_constraint=False, db_index=False
+    )
+    agent = models.ForeignKey(
+        Agent, models.CASCADE, related_name="model_calls", db_constraint=False, db_index=False
+    )
+    agent_version = models.ForeignKey(
+        AgentVersion, models.CASCADE, related_name="+", db_constraint=False, db_index=False
+    )
     run_id = models.UUIDField(null=True)
     step_id = models.UUIDField(null=True)
     workflow_id = models.UUIDField(null=True)

@@ -55,7 +55,10 @@ async def _pool() -> AsyncConnectionPool:
     loop = asyncio.get_running_loop()
     if loop not in _pools:
         pool = AsyncConnectionPool(
-            conninfo(), min_size=0, max_size=4, open=False,
+            conninfo(by_key=True),
+            min_size=0,
+            max_size=4,
+            open=False,
             kwargs={"autocommit": True, "row_factory": dict_row},
         )
         _pools[loop] = pool
@@ -109,8 +112,12 @@ def message_text(row: Mapping[str, Any]) -> str:
         about = kind
     return dumps(
         {
-            "seq": row["seq"], "at": row["at"], "type": row["type"], about: subject,
-            "step": row["step_id"], "data": row["data"],
+            "seq": row["seq"],
+            "at": row["at"],
+            "type": row["type"],
+            about: subject,
+            "step": row["step_id"],
+            "data": row["data"],
         }
     ).decode()
 

@@ -28,6 +28,7 @@ from runs.lifecycle import (
     read_rows,
     write_undecided,
 )
+from runs.states import RunStatus
 from workflows.graph import Graph
 
 # Runs of at most so many steps are read whole when they begin on this worker.
@@ -56,6 +57,8 @@ class Outcome:
     groups: list[str] = field(default_factory=list)
     ring: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     undecided: list[Ended] = field(default_factory=list)
+    # Runs whose other steps must stop now.
+    ending: set[UUID] = field(default_factory=set)
     # Whether somebody may be waiting for this: a run ended or waits.
     is_urgent: bool = False
 
@@ -235,6 +238,8 @@ class Dispatcher:
                 take.give_back(step)
             raise
         for run in ledger.runs.values():
+            if run.status == RunStatus.CANCELLING:
+                outcome.ending.add(run.id)
             rows = {key: row for key, row in frontier.keep().items() if key[0] == run.id}
             self.views.put(run.written(), rows)
         outcome.claimed += claimed

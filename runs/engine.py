@@ -229,6 +229,9 @@ class Engine:
             outcome = self.dispatcher.complete(conn, [ended for _, ended in posts], Taker(self))
             for step in steps:
                 del self.working[step.id]
+            for step in self.working.values() if outcome.ending else ():
+                if step.run.id in outcome.ending:
+                    self.request_stop(step)
         claimed = outcome.claimed
         if self._wants_claim and self.claims:
             claimed = claimed + self._claim(conn)

@@ -38,10 +38,19 @@ class Run(models.Model):
     soft_deletes = False
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
-    project = models.ForeignKey(Project, models.CASCADE, related_name="runs")
-    workflow = models.ForeignKey(Workflow, models.CASCADE, related_name="runs")
-    workflow_version = models.ForeignKey(WorkflowVersion, models.PROTECT, related_name="+")
-    environment = models.ForeignKey(Environment, models.PROTECT, related_name="+")
+    # No constraints in the database: each would lock its row at every start (docs/decisions/0010).
+    project = models.ForeignKey(
+        Project, models.CASCADE, related_name="runs", db_constraint=False, db_index=False
+    )
+    workflow = models.ForeignKey(
+        Workflow, models.CASCADE, related_name="runs", db_constraint=False, db_index=False
+    )
+    workflow_version = models.ForeignKey(
+        WorkflowVersion, models.PROTECT, related_name="+", db_constraint=False
+    )
+    environment = models.ForeignKey(
+        Environment, models.PROTECT, related_name="+", db_constraint=False, db_index=False
+    )
     trigger = models.CharField(max_length=8, choices=Trigger, default=Trigger.MANUAL)
     status = models.CharField(max_length=10, choices=RunStatus, default=RunStatus.QUEUED)
     # Where a cancelling run will end.
@@ -148,7 +157,7 @@ class Step(models.Model):
     """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
-    run = models.ForeignKey(Run, models.CASCADE, related_name="steps")
+    run = models.ForeignKey(Run, models.CASCADE, related_name="steps", db_index=False)
     node = models.CharField(max_length=80)
     path = models.CharField(max_length=255, blank=True, default="")
     position = models.IntegerField(default=0)

@@ -138,9 +138,15 @@ class ToolCall(models.Model):
     soft_deletes = False
 
     id = models.UUIDField(primary_key=True, editable=False)
-    project = models.ForeignKey(Project, models.CASCADE, related_name="+")
-    tool = models.ForeignKey(Tool, models.CASCADE, related_name="calls")
-    tool_version = models.ForeignKey(ToolVersion, models.CASCADE, related_name="+")
+    project = models.ForeignKey(
+        Project, models.CASCADE, related_name="+", db_constraint=False, db_index=False
+    )
+    tool = models.ForeignKey(
+        Tool, models.CASCADE, related_name="calls", db_constraint=False, db_index=False
+    )
+    tool_version = models.ForeignKey(
+        ToolVersion, models.CASCADE, related_name="+", db_constraint=False, db_index=False
+    )
     run_id = models.UUIDField(null=True)
     step_id = models.UUIDField(null=True)
     agent_id = models.UUIDField(null=True)

@@ -32,8 +32,16 @@ def cursor_of(conn: psycopg.Connection[Any], row_factory: Any = tuple_row) -> ps
     return cursor
 
 
-def conninfo() -> str:
-    """A libpq connection string of the default database."""
+# For connections that run nothing but the engine's statements: every join there goes by key, whatever
+# the planner thinks of tables it has not counted yet, and a plan is made once.
+BY_KEY = (
+    "-c plan_cache_mode=force_generic_plan -c enable_seqscan=off -c enable_hashjoin=off"
+    " -c enable_mergejoin=off -c jit=off"
+)
+
+
+def conninfo(*, by_key: bool = False) -> str:
+    """A libpq connection string of the default database; `by_key` for the engine's statements."""
     database = settings.DATABASES["default"]
     options = {k: v for k, v in database.get("OPTIONS", {}).items() if k != "pool"}
     parts = {
@@ -44,4 +52,6 @@ def conninfo() -> str:
         "port": database.get("PORT"),
         **options,
     }
+    if by_key:
+        parts["options"] = f"{parts.get('options', '')} {BY_KEY}".strip()
     return make_conninfo("", **{k: v for k, v in parts.items() if v not in (None, "")})

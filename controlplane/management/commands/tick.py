@@ -31,7 +31,7 @@ class Command(BaseCommand):
             signal.signal(number, lambda *_: stopping.set())
         while not stopping.is_set():
             try:
-                with psycopg.connect(conninfo(), autocommit=True) as conn:
+                with psycopg.connect(conninfo(by_key=True), autocommit=True) as conn:
                     self._lead(conn, stopping)
             except psycopg.Error as exc:
                 logger.warning("database away, will try again: %s", exc)

@@ -46,9 +46,12 @@ class Command(BaseCommand):
             host=socket.gethostname(), pid=os.getpid(), queue=queue, capacity=options["threads"]
         )
         engine = Engine(
-            conninfo=conninfo(), worker_id=instance_id, queue_name=queue, threads=options["threads"]
+            conninfo=conninfo(by_key=True),
+            worker_id=instance_id,
+            queue_name=queue,
+            threads=options["threads"],
         )
-        heart = Heart(engine, instance_id, conninfo())
+        heart = Heart(engine, instance_id, conninfo(by_key=True))
         current.set_running(engine, heart)
         queues = {queue, tasks.private_queue(instance_id)}
         for name in queues:
