@@ -32,8 +32,8 @@ def cursor_of(conn: psycopg.Connection[Any], row_factory: Any = tuple_row) -> ps
     return cursor
 
 
-# For connections that run nothing but the engine's statements: every join there goes by key, whatever
-# the planner thinks of tables it has not counted yet, and a plan is made once.
+# For connections that run nothing but the engine's statements: every join there goes by key,
+# whatever the planner thinks of tables it has not counted yet, and a plan is made once.
 BY_KEY = (
     "-c plan_cache_mode=force_generic_plan -c enable_seqscan=off -c enable_hashjoin=off"
     " -c enable_mergejoin=off -c jit=off"
