@@ -26,7 +26,7 @@ from runs.serializers import (
     StartSerializer,
     StepSerializer,
 )
-from runs.start_body import Seen, read_start
+from runs.start_body import Seen, checked_key, read_start
 from runs.starting import StartRequest
 
 LOG_LINES_A_PAGE = 500
@@ -37,7 +37,7 @@ def whole(text: str | None, field: str) -> int:
     """A number of the query string from 0; 422 for anything else."""
     if not text:
         return 0
-    if not text.isdigit() or len(text) > 18:
+    if not (text.isascii() and text.isdigit()) or len(text) > 18:
         raise InvalidInput.of(field, f"{field} must be a whole number.")
     return int(text)
 
@@ -147,8 +147,11 @@ class RunViewSet(ScopedViewSet):
         run = self.get_object()
         body = RetrySerializer(data=request.data)
         body.is_valid(raise_exception=True)
-        new = services.retry(run, actor=request.user, **body.validated_data)
-        return self.whole_answer(new, status.HTTP_201_CREATED)
+        key = checked_key(request.headers.get("Idempotency-Key"))
+        new, is_new = services.retry(
+            run, actor=request.user, idempotency_key=key, **body.validated_data
+        )
+        return self.whole_answer(new, status.HTTP_201_CREATED if is_new else status.HTTP_200_OK)
 
     @extend_schema(request=None, responses={200: RunSerializer})
     @action(detail=True, methods=["post"])

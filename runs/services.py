@@ -1,6 +1,7 @@
 """The verbs of runs. Each is one transaction: rows, events and audit row together; doorbells ring
 after commit. Permission is asked at the door."""
 
+import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import nullcontext
 from typing import Any
@@ -12,9 +13,11 @@ from django.db import IntegrityError, connection, transaction
 from controlplane.kit import audit
 from controlplane.kit.errors import DomainError, InvalidInput, InvalidTransition
 from controlplane.kit.events import announce
+from controlplane.kit.json import dumps
 from controlplane.kit.queue import ring
 from runs import statements as sql
 from runs.advance import settle_ending
+from runs.carrying import agent_override, carried
 from runs.lifecycle import Ledger, LockedRun
 from runs.models import Effect, Run, Step
 from runs.pinning import pin
@@ -28,7 +31,7 @@ from runs.starting import (
     refuse_frozen,
     resolve_version,
 )
-from runs.states import STEP_TERMINAL, Relation, RunStatus, StepStatus
+from runs.states import Relation, RunStatus, StepStatus
 from runs.tasks import private_queue
 from workflows.graph import Graph
 from workflows.models import WorkflowVersion
@@ -195,8 +198,9 @@ def resume(run: Run, *, actor: Any) -> Run:
     def verb(ledger: Ledger, locked: LockedRun) -> set[str] | None:
         if locked.status != RunStatus.PAUSED:
             raise InvalidTransition("The run is not paused.", code="not_paused")
-        locked.status = RunStatus.RUNNING
-        ledger.event(locked, "run.resumed", data={"status": "running"})
+        has_begun = Run.objects.filter(pk=run.pk, started_at__isnull=False).exists()
+        locked.status = RunStatus.RUNNING if has_begun else RunStatus.QUEUED
+        ledger.event(locked, "run.resumed", data={"status": locked.status})
         audit.record("run.resumed", actor=actor, project_id=locked.project_id, target=run)
         ready = Step.objects.filter(run_id=locked.id, status=StepStatus.READY)
         return set(ready.values_list("queue", flat=True))
@@ -205,38 +209,50 @@ def resume(run: Run, *, actor: Any) -> Run:
     return Run.objects.for_list().get(pk=run.pk)
 
 
-def retry(run: Run, *, actor: Any, start_from: str = "failed", input: Any = None) -> Run:
-    """A new run that goes on from the failed steps, from a node, or from the start (then with
-    another input if given). Outputs of kept steps are copied and cost nothing again."""
+def retry(
+    run: Run,
+    *,
+    actor: Any,
+    start_from: str = "failed",
+    input: Any = None,
+    idempotency_key: str | None = None,
+) -> tuple[Run, bool]:
+    """A run that goes on from the failed steps, from a node, or from the start (then with another
+    input if given). Outputs of kept steps are copied and cost nothing again. Returns it, and False
+    where it was there before: by its key, or because the same retry has not ended yet."""
     if not run.is_terminal:
         raise InvalidTransition("The run has not ended; cancel it or wait.", code="not_terminal")
     if input is not None and start_from != "start":
         raise InvalidInput.of("input", "The input can be edited only from the start.")
-    if Effect.objects.filter(run=run, state=Effect.State.UNKNOWN).exists():
-        raise DomainError(
-            "A call of this run may or may not have happened; resolve it first.",
-            code="unresolved_effect",
-        )
     request = StartRequest(
         workflow=run.workflow,
         environment=run.environment,
         input=run.input if input is None else input,
+        agent=agent_override(run.pins),
         trigger=run.trigger,
         tags=run.tags,
         priority=run.priority,
+        idempotency_key=idempotency_key,
         parent=run,
         relation=Relation.RETRY,
         simulated=run.simulated,
     )
-    version = WorkflowVersion.objects.get(pk=run.workflow_version_id)
-    graph = graph_of(version)
-    refuse_frozen(request)
-    check_input(graph, request.input)
-    ask_gate(request, version)
-    carried = _carried(run, graph, start_from)
+    fingerprint = _retry_fingerprint(run, start_from, request.input)
     rows = Rows()
     with transaction.atomic():
-        new = add_run(rows, request, version, graph, _pins(request, graph), actor, carried)
+        # One retry at a time decides whether it is the first.
+        Run.objects.select_for_update(no_key=True).only("pk").get(pk=run.pk)
+        if (known := _retried_before(run, fingerprint, idempotency_key)) is not None:
+            return known, False
+        _refuse_unresolved(run)
+        version = WorkflowVersion.objects.get(pk=run.workflow_version_id)
+        graph = graph_of(version)
+        refuse_frozen(request)
+        check_input(graph, request.input)
+        ask_gate(request, version)
+        kept = carried(run, graph, start_from)
+        new = add_run(rows, request, version, graph, _pins(request, graph), actor, kept)
+        rows.runs[-1]["sha"] = fingerprint
         rows.write()
         audit.record(
             "run.retried",
@@ -245,62 +261,33 @@ def retry(run: Run, *, actor: Any, start_from: str = "failed", input: Any = None
             target=run,
             after={"from": start_from, "new_run": str(new.pk)},
         )
-    _tell(rows.groups(), rows.queues)
-    return Run.objects.for_list().get(pk=new.pk)
+        _tell(rows.groups(), rows.queues)
+    return Run.objects.for_list().get(pk=new.pk), True
 
 
-def _carried(run: Run, graph: Graph, start_from: str) -> dict[str, dict[str, Any]]:
-    """The ended steps that are kept: those that succeeded or were skipped and do not lie behind the
-    ones that are done again."""
-    if start_from == "start":
-        return {}
-    steps = {s.node: s for s in Step.objects.filter(run=run, path="")}
-    if start_from == "failed":
-        again = {
-            n
-            for n, s in steps.items()
-            if s.status not in (StepStatus.SUCCEEDED, StepStatus.SKIPPED)
-        }
-        if not again:
-            raise DomainError(
-                "No step of this run failed; retry it from the start.", code="nothing_failed"
-            )
-    elif start_from in steps:
-        again = {start_from}
-    else:
-        raise InvalidInput.of("from", f"There is no step {start_from}.", "does_not_exist")
-    again |= _behind(graph, again)
-    kept = {n: s for n, s in steps.items() if n not in again and s.status in STEP_TERMINAL}
-    return {
-        node: {
-            "status": step.status,
-            "output": step.output,
-            "started_at": step.started_at,
-            "ended_at": step.ended_at,
-            "edges": _edges_taken(graph, node, step, steps),
-        }
-        for node, step in kept.items()
-    }
+def _retry_fingerprint(run: Run, start_from: str, input: Any) -> str:
+    return hashlib.sha256(dumps(["retry", run.pk, start_from, input])).hexdigest()
 
 
-def _behind(graph: Graph, nodes: Iterable[str]) -> set[str]:
-    found: set[str] = set()
-    open_ends = list(nodes)
-    while open_ends:
-        for edge in graph.out[open_ends.pop()]:
-            if edge.target not in found:
-                found.add(edge.target)
-                open_ends.append(edge.target)
+def _retried_before(run: Run, fingerprint: str, key: str | None) -> Run | None:
+    runs = Run.objects.for_list().filter(project_id=run.project_id)
+    if key is None:
+        same = runs.filter(parent=run, request_sha256=fingerprint, idempotency_key=None)
+        return same.alive_states().first()
+    found = runs.filter(idempotency_key=key).first()
+    if found is not None and found.request_sha256 != fingerprint:
+        raise InvalidInput(
+            "This idempotency key was used for another request.", code="idempotency_key_reused"
+        )
     return found
 
 
-def _edges_taken(graph: Graph, node: str, step: Step, steps: Mapping[str, Step]) -> list[bool]:
-    """The outcome of each edge out of a kept step, as it was decided."""
-    if step.edges is not None:
-        return step.edges
-    if step.status == StepStatus.SKIPPED:
-        return [False] * len(graph.out[node])
-    return [steps[e.target].status != StepStatus.SKIPPED for e in graph.out[node]]
+def _refuse_unresolved(run: Run) -> None:
+    if Effect.objects.filter(run=run, state=Effect.State.UNKNOWN).exists():
+        raise DomainError(
+            "A call of this run may or may not have happened; resolve it first.",
+            code="unresolved_effect",
+        )
 
 
 def _ended_as(status: str) -> str:

@@ -62,12 +62,18 @@ OPTIONAL: dict[str, tuple[Any, Callable[[Any], str | None]]] = {
 REQUIRED = ("workflow", "environment")
 
 
+def checked_key(key: str | None) -> str | None:
+    """An Idempotency-Key as it may be stored; InvalidInput (422) for another."""
+    if key is not None and not 0 < len(key) <= 255:
+        raise InvalidInput.of("Idempotency-Key", "Use 1 to 255 characters.")
+    return key
+
+
 def read_start(body: Any, user: Any, *, key: str | None, seen: Seen) -> StartRequest:
     """What runs.services.start takes; InvalidInput (422) names every wrong field."""
     if not isinstance(body, Mapping):
         raise InvalidInput("The body must be a JSON object.", code="not_an_object")
-    if key is not None and not 0 < len(key) <= 255:
-        raise InvalidInput.of("Idempotency-Key", "Use 1 to 255 characters.")
+    key = checked_key(key)
     faults = [
         FieldProblem(str(name), "unknown_field", "Unknown field.")
         for name in body

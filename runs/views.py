@@ -188,7 +188,7 @@ class RunRetry(RunDialog):
 
     def save(self, form: RetryForm) -> Run:
         """A new run that hangs on this one."""
-        return services.retry(self.row, actor=self.request.user, **form.arguments())
+        return services.retry(self.row, actor=self.request.user, **form.arguments())[0]
 
     def done(self, row: Run) -> HttpResponse:
         """To the new run."""
