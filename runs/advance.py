@@ -51,7 +51,9 @@ def follow(ledger: Ledger, run: LockedRun, graph: Graph, ended: Ended, frontier:
 def _count_edges(
     ledger: Ledger, run: LockedRun, graph: Graph, ended: Ended, frontier: Frontier
 ) -> None:
-    open_ends: deque[tuple[str, tuple[bool, ...]]] = deque([(ended.node, ended.edges)])
+    # A step that ended without deciding its edges takes none.
+    outcomes = ended.edges or (False,) * len(graph.out[ended.node])
+    open_ends: deque[tuple[str, tuple[bool, ...]]] = deque([(ended.node, outcomes)])
     while open_ends:
         node, outcomes = open_ends.popleft()
         edges = graph.out[node]

@@ -122,8 +122,9 @@ class Ended:
 
     @property
     def needs_lock(self) -> bool:
-        """Whether more is written than the one guarded statement can."""
-        return self.is_fatal or self.is_in_doubt
+        """Whether more is written, or must be known, than the one guarded statement can: a step is
+        cancelled only in a run whose end has begun elsewhere."""
+        return self.is_fatal or self.is_in_doubt or self.status == StepStatus.CANCELLED
 
 
 class Ledger:
