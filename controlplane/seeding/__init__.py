@@ -1,0 +1,1 @@
+"""Bulk data for trying the product at size: `manage.py seed`."""
