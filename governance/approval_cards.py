@@ -45,6 +45,11 @@ class Card:
         return None if seconds is None else 1000 * seconds
 
     @property
+    def look(self) -> str:
+        """The state it looks like: a person is waited for."""
+        return "approval" if self.approval.is_pending else self.approval.status
+
+    @property
     def votes_label(self) -> str:
         """`1 of 2`."""
         return f"{self.yes} of {self.approval.quorum}"

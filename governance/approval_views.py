@@ -137,7 +137,7 @@ class ApprovalHistory(ListView):
         Column("decided_by", "By"),
         Column("comment", "Comment", narrow="wide-only", template="governance/_comment.html"),
         Column("decided_at", "When", kind="ago", sort="decided_at"),
-        Column("decide_ms", "Took", kind="duration"),
+        Column("decide_ms", "Took", kind="ms"),
     )
     empty: ClassVar[Mapping[str, str]] = {
         "title": "Nothing was decided yet",
@@ -251,7 +251,7 @@ class DecideDialog(FormDialog):
 
     def get_title(self) -> str:
         """Names the verb; what it is about stands below."""
-        return f"{self.submit}?"
+        return self.title or f"{self.submit}?"
 
     def extra_context(self, form: DecideForm) -> dict[str, Any]:
         """What it is about."""
@@ -270,6 +270,7 @@ class ApprovalEdit(DecideDialog):
     """Yes, with other arguments."""
 
     form_class = EditForm
+    title = "Edit and approve"
     submit = "Approve as edited"
 
     def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:

@@ -65,8 +65,9 @@ class ApprovalQuerySet(ScopedQuerySet):
         return self.exclude(status=Approval.Status.PENDING)
 
     def urgent_first(self) -> Self:
-        """What is due first comes first; without a due time by age."""
-        return self.order_by("due_at", "created_at", "id")  # PostgreSQL puts nulls last
+        """What nobody decided in time, then what is due first; without a due time by age."""
+        # PostgreSQL puts nulls last.
+        return self.order_by("escalated_at", "due_at", "created_at", "id")
 
     def with_people(self) -> Self:
         """With who asked and who decided, in a fixed number of queries."""
