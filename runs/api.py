@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from django.http import StreamingHttpResponse
+from django.http import Http404, StreamingHttpResponse
 from drf_spectacular.utils import OpenApiTypes, extend_schema
 from rest_framework import status
 from rest_framework.decorators import action
@@ -14,7 +14,7 @@ from controlplane.kit.api import ScopedViewSet
 from controlplane.kit.errors import DomainError, InvalidInput, as_domain_error, problem
 from controlplane.kit.ids import parse_uuid
 from controlplane.kit.permissions import require
-from runs import reads, services
+from runs import messages, reads, services
 from runs.filters import RunFilter
 from runs.logs import LEVELS
 from runs.models import Run
@@ -55,6 +55,8 @@ class RunViewSet(ScopedViewSet):
         "retry": "retry",
         "pause": "pause",
         "resume": "resume",
+        "signal": "signal",
+        "answer_step": "answer",
         "batch": "add",
     }
 
@@ -164,6 +166,27 @@ class RunViewSet(ScopedViewSet):
     def resume(self, request: Request, pk: str = "") -> Response:
         """Go on after a pause."""
         return self.whole_answer(services.resume(self.get_object(), actor=request.user))
+
+    @extend_schema(request=OpenApiTypes.ANY, responses={202: RunSerializer})
+    @action(detail=True, methods=["post"], url_path=r"signals/(?P<name>[^/]+)", url_name="signal")
+    def signal(self, request: Request, pk: str = "", name: str = "") -> Response:
+        """Send a message to the run; any JSON."""
+        run = self.get_object()
+        messages.signal(run, name, request.data, actor=request.user)
+        return self.whole_answer(self.get_queryset().get(pk=run.pk), status.HTTP_202_ACCEPTED)
+
+    @extend_schema(request=OpenApiTypes.ANY, responses={200: RunSerializer})
+    @action(
+        detail=True, methods=["post"], url_path=r"steps/(?P<step>[^/]+)/answer", url_name="answer"
+    )
+    def answer_step(self, request: Request, pk: str = "", step: str = "") -> Response:
+        """Answer a form."""
+        run = self.get_object()
+        row = run.steps.filter(pk=step).first() if parse_uuid(step) else None
+        if row is None:
+            raise Http404
+        messages.answer(run, row, request.data, actor=request.user)
+        return self.whole_answer(self.get_queryset().get(pk=run.pk))
 
     @extend_schema(responses={200: StepSerializer(many=True)})
     @action(detail=True, methods=["get"], filter_backends=[])

@@ -47,6 +47,7 @@ class Claimed:
     attempt: int
     crash_count: int
     pool: str
+    state: dict[str, Any] | None = None
 
 
 @dataclass(slots=True)
@@ -106,6 +107,7 @@ class Dispatcher:
                 row["attempt"],
                 row["crash_count"],
                 row["pool"],
+                row["state"],
             )
             for row in rows
         ]

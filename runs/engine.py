@@ -385,6 +385,7 @@ class Engine:
             context=context,
             worker=self,
             timeout_seconds=node.timeout_seconds,
+            state=c.state or {},
         )
         self.working[c.id] = step
         try:

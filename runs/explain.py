@@ -8,6 +8,9 @@ REASONS = {
     "reconcile": "waits for a person to say whether its interrupted call happened",
     "crashed": "is parked: its worker died three times on it",
     "approval": "waits for an approval",
+    "timer": "waits for its time",
+    "signal": "waits for a signal",
+    "form": "waits for somebody's answers",
     "worker_lost": "was interrupted by a dying worker and is queued again",
 }
 

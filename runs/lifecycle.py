@@ -7,6 +7,7 @@ Lock order: runs by id, then steps.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -112,6 +113,11 @@ class Ended:
     # A failed attempt that will be repeated: milliseconds to wait.
     retry_in_ms: int | None = None
     attempt: int = 1
+    # A step that waits: until when at the longest, what it keeps meanwhile, whom it asks.
+    wake_at: datetime | None = None
+    state: dict[str, Any] | None = None
+    approval_id: UUID | None = None
+    approval: dict[str, Any] | None = None
     # A declared call is open, and nobody knows whether it happened.
     is_in_doubt: bool = False
 
@@ -207,8 +213,21 @@ class Ledger:
         if ended.status == StepStatus.WAITING:
             data = {"node": ended.node, "reason": ended.reason}
             self.event(run, "step.waiting", ended.step_id, data)
+            if ended.approval is not None:
+                self.event(run, "approval.requested", ended.step_id, ended.approval)
             return
         self._count_end(run, ended)
+
+    def resume_steps(self, run: LockedRun, step_ids: Iterable[UUID], patch: dict[str, Any]) -> set:
+        """Waiting steps of a locked run go on: a worker looks at them again, with `patch` in their
+        state. The queues to ring."""
+        params = {"patch": dumps(patch).decode(), "steps": list(step_ids), "run": run.id}
+        with cursor_of(self.conn) as cursor:
+            rows = cursor.execute(sql.RESUME_STEPS, params).fetchall()
+        for step_id, node, _ in rows:
+            run.busy_steps += 1
+            self.event(run, "step.ready", step_id, {"node": node})
+        return {queue for _, _, queue in rows}
 
     def doubt(self, step_ids: Iterable[UUID]) -> None:
         """Nobody knows whether the open calls of these steps happened. Needs the run's lock."""
@@ -465,6 +484,9 @@ def _end_row(ended: Ended) -> dict[str, Any]:
         "ot": ended.output_tokens,
         "cost": ended.cost,
         "un": ended.unpriced_calls,
+        "wake": ended.wake_at,
+        "state": ended.state,
+        "approval": ended.approval_id,
     }
 
 

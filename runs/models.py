@@ -312,6 +312,28 @@ class Checkpoint(models.Model):
         return f"{self.kind} {self.ordinal} of {self.step_id}"
 
 
+class Signal(models.Model):
+    """A message to a run, kept until a signal step takes it."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    run = models.ForeignKey(Run, models.CASCADE, related_name="signals")
+    name = models.CharField(max_length=100)
+    body = models.JSONField(null=True)
+    received_at = models.DateTimeField(default=timezone.now)
+    taken_by = models.UUIDField(null=True)
+
+    class Meta:
+        db_table = "signal"
+        indexes = [
+            models.Index(
+                fields=["run", "name"], name="signal_kept", condition=models.Q(taken_by=None)
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
 class LogLine(models.Model):
     """One line of a run's log; its seq counts by itself."""
 

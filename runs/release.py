@@ -5,6 +5,7 @@ from typing import Any
 from uuid import UUID
 
 import psycopg
+from django.db import transaction
 
 from controlplane.kit.events import announce
 from controlplane.kit.json import dumps
@@ -92,6 +93,11 @@ def crash(
         ledger.conn.execute(sql.CRASH_STEPS, [dumps(rows).decode()])
     ledger.doubt(s["id"] for s in rows if s["status"] != StepStatus.READY)
     return queues
+
+
+def tell_on_commit(groups: Iterable[str], queues: Iterable[str]) -> None:
+    """`tell` once Django's running transaction has committed."""
+    transaction.on_commit(lambda: tell(groups, queues))
 
 
 def tell(groups: Iterable[str], queues: Iterable[str]) -> None:

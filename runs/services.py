@@ -36,6 +36,8 @@ from runs.tasks import private_queue
 from workflows.graph import Graph
 from workflows.models import WorkflowVersion
 
+LONGEST_SIGNAL_NAME = 100
+
 
 def start(request: StartRequest, *, actor: Any) -> tuple[Run, bool]:
     """Start one run. Returns it, and False where its idempotency key has started it before."""
@@ -133,7 +135,7 @@ def _raw() -> psycopg.Connection:
     return connection.connection
 
 
-def _change(run_id: UUID, verb: Callable[[Ledger, LockedRun], set[str] | None]) -> None:
+def change(run_id: UUID, verb: Callable[[Ledger, LockedRun], set[str] | None]) -> None:
     """Lock a run, let `verb` say what happens, write it. `verb` may name queues to ring."""
     with transaction.atomic():
         conn = _raw()
@@ -170,7 +172,7 @@ def cancel(run: Run, *, actor: Any, reason: str = "") -> Run:
             after={"reason": reason},
         )
 
-    _change(run.pk, verb)
+    change(run.pk, verb)
     for worker_id in workers:
         ring("look", private_queue(worker_id))
     return Run.objects.for_list().get(pk=run.pk)
@@ -188,7 +190,7 @@ def pause(run: Run, *, actor: Any) -> Run:
         ledger.event(locked, "run.paused", data={"status": "paused"})
         audit.record("run.paused", actor=actor, project_id=locked.project_id, target=run)
 
-    _change(run.pk, verb)
+    change(run.pk, verb)
     return Run.objects.for_list().get(pk=run.pk)
 
 
@@ -205,7 +207,7 @@ def resume(run: Run, *, actor: Any) -> Run:
         ready = Step.objects.filter(run_id=locked.id, status=StepStatus.READY)
         return set(ready.values_list("queue", flat=True))
 
-    _change(run.pk, verb)
+    change(run.pk, verb)
     return Run.objects.for_list().get(pk=run.pk)
 
 

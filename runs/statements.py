@@ -75,14 +75,15 @@ g AS MATERIALIZED (
   FOR NO KEY UPDATE OF r SKIP LOCKED),
 ended AS (
   UPDATE step s SET status = e.status, reason = e.reason, input = e.input, output = e.output,
-    error = e.error, edges = e.edges, lease = NULL, wake_at = NULL,
+    error = e.error, edges = e.edges, lease = NULL, wake_at = e.wake,
+    state = coalesce(e.state, s.state), approval_id = coalesce(e.approval, s.approval_id),
     input_tokens = s.input_tokens + e.it, output_tokens = s.output_tokens + e.ot,
     cost = CASE WHEN e.cost IS NULL THEN s.cost ELSE coalesce(s.cost, 0) + e.cost END,
     unpriced_calls = s.unpriced_calls + e.un,
     ended_at = CASE WHEN e.status <> 'waiting' THEN clock_timestamp() END
   FROM jsonb_to_recordset(%(ends)s::jsonb) AS e(run uuid, id uuid, lease uuid, status text,
     reason text, input jsonb, output jsonb, error jsonb, edges jsonb, it bigint, ot bigint,
-    cost numeric, un int) JOIN g ON g.id = e.run
+    cost numeric, un int, wake timestamptz, state jsonb, approval uuid) JOIN g ON g.id = e.run
   WHERE s.id = e.id AND s.lease = e.lease AND s.status = 'running'),
 failed AS MATERIALIZED (
   SELECT f.* FROM jsonb_to_recordset(%(retries)s::jsonb) AS f(run uuid, id uuid, lease uuid,
@@ -95,6 +96,7 @@ attempts AS (
   ON CONFLICT DO NOTHING),
 retried AS (
   UPDATE step s SET status = 'waiting', reason = 'backoff', lease = NULL, input = f.input,
+    state = NULL,
     error = f.error, wake_at = clock_timestamp() + f.ms * interval '1 ms',
     input_tokens = s.input_tokens + f.it, output_tokens = s.output_tokens + f.ot,
     cost = CASE WHEN f.cost IS NULL THEN s.cost ELSE coalesce(s.cost, 0) + f.cost END,
@@ -217,10 +219,12 @@ WITH picked AS MATERIALIZED (
     + (run_status <> 'running')::int AS nth FROM p
 ), taken AS (
   UPDATE step s SET status = 'running', reason = '', lease = gen_random_uuid(),
-    worker_id = %(worker)s, attempt = s.attempt + 1, leased_at = clock_timestamp(),
+    worker_id = %(worker)s, leased_at = clock_timestamp(),
+    -- Going on after a wait is no new attempt.
+    attempt = s.attempt + (NOT coalesce(s.state ? 'resumed', false))::int,
     started_at = coalesce(s.started_at, clock_timestamp()), wake_at = NULL
   FROM p WHERE s.id = p.id
-  RETURNING s.id, s.run_id, s.path, s.node, s.lease, s.attempt, s.crash_count, s.deps_taken, s.pool
+  RETURNING s.id, s.run_id, s.path, s.node, s.lease, s.attempt, s.crash_count, s.pool, s.state
 ), counted AS (
   SELECT run_id, max(nth) AS added FROM numbered GROUP BY run_id
 ), started AS (
@@ -423,9 +427,52 @@ WHERE status = 'waiting' AND wake_at <= clock_timestamp() LIMIT 500
 """
 
 WAKE_DUE = """
-UPDATE step SET status = 'ready', wake_at = NULL, ready_at = clock_timestamp()
-WHERE run_id = %s AND status = 'waiting' AND wake_at <= clock_timestamp() AND reason = 'backoff'
+UPDATE step SET status = 'ready', wake_at = NULL, ready_at = clock_timestamp(),
+  state = CASE WHEN reason = 'backoff' THEN state
+    ELSE coalesce(state, '{}') || '{"resumed": true, "is_due": true}' END
+WHERE run_id = %s AND status = 'waiting' AND wake_at <= clock_timestamp()
 RETURNING id, node, queue
+"""
+
+RESUME_STEPS = """
+UPDATE step SET status = 'ready', wake_at = NULL, ready_at = clock_timestamp(),
+  state = coalesce(state, '{}') || '{"resumed": true}' || %(patch)s::jsonb
+WHERE run_id = %(run)s AND status = 'waiting' AND id = ANY(%(steps)s::uuid[])
+RETURNING id, node, queue
+"""
+
+# A signal is taken once, the oldest first; a step that crashed after taking one takes it again.
+TAKE_SIGNAL = """
+UPDATE signal SET taken_by = %(step)s WHERE id = (
+  SELECT id FROM signal WHERE run_id = %(run)s AND name = %(name)s
+    AND (taken_by IS NULL OR taken_by = %(step)s)
+  ORDER BY taken_by NULLS LAST, received_at, id LIMIT 1 FOR UPDATE SKIP LOCKED)
+RETURNING body
+"""
+
+WAITING_FOR_SIGNAL = """
+SELECT id FROM step WHERE run_id = %s AND status = 'waiting' AND reason = 'signal'
+  AND state ->> 'signal' = %s ORDER BY position LIMIT 1
+"""
+
+# What was waited for has come while the step was about to wait.
+MISSED = """
+SELECT DISTINCT s.run_id FROM step s
+WHERE s.status = 'waiting' AND (
+  (s.reason = 'signal' AND EXISTS (SELECT 1 FROM signal g WHERE g.run_id = s.run_id
+    AND g.name = s.state ->> 'signal' AND g.taken_by IS NULL))
+  OR (s.reason = 'approval' AND EXISTS (SELECT 1 FROM approval a WHERE a.id = s.approval_id
+    AND a.status <> 'pending')))
+LIMIT 500
+"""
+
+MISSED_STEPS = """
+SELECT s.id FROM step s
+WHERE s.run_id = %(run)s AND s.status = 'waiting' AND (
+  (s.reason = 'signal' AND EXISTS (SELECT 1 FROM signal g WHERE g.run_id = s.run_id
+    AND g.name = s.state ->> 'signal' AND g.taken_by IS NULL))
+  OR (s.reason = 'approval' AND EXISTS (SELECT 1 FROM approval a WHERE a.id = s.approval_id
+    AND a.status <> 'pending')))
 """
 
 NEXT_DUE = """

@@ -103,6 +103,13 @@ class Store:
         if done == 0:
             raise LeaseLost
 
+    def take_signal(self, step: StepWork, name: str) -> tuple[bool, Any]:
+        """(whether one has come, its body): the oldest signal of that name nobody has taken."""
+        params = {"step": step.id, "run": step.run.id, "name": name}
+        with self.pool.connection() as conn:
+            rows = read_rows(conn, sql.TAKE_SIGNAL, params)
+        return (True, rows[0]["body"]) if rows else (False, None)
+
     def checkpoints(self, step: StepWork) -> list[dict[str, Any]]:
         """The checkpoints of earlier attempts, in order."""
         return self._ask(step, lambda conn: read_rows(conn, sql.CHECKPOINTS, [step.id]))

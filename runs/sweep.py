@@ -42,6 +42,7 @@ class Sweeper:
             self.bury_silent_workers()
         self.recover_orphans()
         self._each(sql.UNDECIDED_RUNS, self._decide)
+        self._each(sql.MISSED, self._mend(self._catch_up))
         self._each(sql.OVERDUE_RUNS, self._mend(self._end_overdue))
         self._each(sql.STUBBORN_RUNS, self._mend(self._force_cancel))
         self._each(sql.IDLE_RUNNING_RUNS, self._mend(self._settle_again))
@@ -95,6 +96,11 @@ class Sweeper:
             run.busy_steps += 1
             ledger.event(run, "step.ready", row["id"], {"node": row["node"]})
         return {row["queue"] for row in woken}
+
+    def _catch_up(self, ledger: Ledger, run: LockedRun) -> set[str]:
+        """What a step waits for came in the moment it was about to wait."""
+        rows = read_rows(self.conn, sql.MISSED_STEPS, {"run": run.id})
+        return ledger.resume_steps(run, [row["id"] for row in rows], {})
 
     def bury_silent_workers(self) -> None:
         """Workers without a heartbeat for 8 s are dead."""

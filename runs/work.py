@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -72,6 +73,19 @@ class Done:
     calls: list[dict[str, Any]] = field(default_factory=list)
 
 
+@dataclass(slots=True)
+class Waits:
+    """What a kind answers that waits for somebody or something: why, until when at the longest, and
+    what it keeps. It is asked again when that has come, with `resumed` in its state, and with
+    `is_due` where the time has passed."""
+
+    reason: str
+    until: datetime | None = None
+    state: dict[str, Any] = field(default_factory=dict)
+    approval_id: UUID | None = None
+    approval: dict[str, Any] | None = None
+
+
 @dataclass(slots=True, eq=False)
 class StepWork:
     """One leased step in the hands of a worker."""
@@ -94,6 +108,8 @@ class StepWork:
     spent: Done = field(default_factory=Done)
     input: Any = None
     is_abandoned: bool = False
+    # What the step kept while it waited.
+    state: dict[str, Any] = field(default_factory=dict)
     # Declared effects whose call is under way: ordinal → effect class.
     open_effects: dict[int, str] = field(default_factory=dict)
     # The task of a step on the event loop; whether a thread works on the step.
@@ -131,7 +147,7 @@ class StepWork:
         self.worker.log(self, level, message, data)
 
 
-def conclude(step: StepWork, work: Callable[[], Done]) -> Ended | None:
+def conclude(step: StepWork, work: Callable[[], Done | Waits]) -> Ended | None:
     """Do the work and say how it ended; None where the step is another's by now."""
     try:
         done = work()
@@ -140,10 +156,16 @@ def conclude(step: StepWork, work: Callable[[], Done]) -> Ended | None:
     return succeeded(step, done)
 
 
-def succeeded(step: StepWork, done: Done) -> Ended | None:
-    """The end of a step whose work was done, if its output can be stored and its edges told."""
+def succeeded(step: StepWork, done: Done | Waits) -> Ended | None:
+    """The end of a step whose work was done, if its output can be stored and its edges told; or its
+    waiting."""
     if step.is_abandoned:
         return None
+    if isinstance(done, Waits):
+        return _ended(
+            step, StepStatus.WAITING, step.spent, reason=done.reason, wake_at=done.until,
+            state=done.state, approval_id=done.approval_id, approval=done.approval,
+        )  # fmt: skip
     fault = problem(done.output, MAX_OUTPUT_BYTES)
     if fault is not None:
         step.spent = done

@@ -13,6 +13,11 @@ KINDS = {
     "agent": "runs.steps.agent",
     "transform": "runs.steps.transform",
     "decision": "runs.steps.decision",
+    "fail": "runs.steps.fail",
+    "wait": "runs.steps.wait",
+    "signal": "runs.steps.signal",
+    "form": "runs.steps.form",
+    "approval": "runs.steps.approval",
 }
 
 

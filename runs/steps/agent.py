@@ -25,7 +25,8 @@ def is_instant(step: StepWork) -> bool:
     if spec.kind != "model":
         raise StepFailed(
             f"{spec.slug} is a {spec.kind} agent; only model agents can work in runs yet.",
-            code="agent_kind_unsupported", is_retryable=False,
+            code="agent_kind_unsupported",
+            is_retryable=False,
         )
     if schema := step.node.fields.get("output_schema"):
         spec = replace(spec, output_schema=schema)

@@ -8,8 +8,10 @@ from typing import Any
 
 import psycopg
 from django.core.management.base import BaseCommand
+from django.db import DatabaseError, connection
 
 from controlplane.kit.database import conninfo
+from governance import approvals
 from runs.sweep import Sweeper
 
 logger = logging.getLogger(__name__)
@@ -49,9 +51,19 @@ class Command(BaseCommand):
             if time.monotonic() >= next_sweep:
                 sweeper.sweep()
                 sweeper.ring_waiting()
+                self._expire_approvals()
                 next_sweep = time.monotonic() + SWEEP_SECONDS
             due = sweeper.seconds_to_next_timer()
             if due is not None and due <= 0:
                 sweeper.wake_due()
             wait = TIMER_SECONDS if due is None else min(max(due, 0.02), TIMER_SECONDS)
             stopping.wait(wait)
+
+    def _expire_approvals(self) -> None:
+        """Approvals past their due time; Django's connection is given back at once."""
+        try:
+            approvals.expire_due()
+        except DatabaseError as exc:
+            logger.warning("approvals not looked at: %s", exc)
+        finally:
+            connection.close()
