@@ -61,27 +61,33 @@ class Worker:
 class House:
     """A project with workers and a ticker; starts runs and waits for them."""
 
+    sweeper_class = Sweeper
+
     def __init__(self, project: Project, user: User, makers: dict[str, Callable[..., Any]]) -> None:
         self.project, self.user, self.makers = project, user, makers
         self.workers: list[Worker] = []
         self.tools: set[str] = set()
         self._slugs = 0
+        self.has_bells = self.has_ticker = self.tolerates_outages = False
         self._ending = threading.Event()
         self._threads: list[threading.Thread] = []
         self.errors: list[BaseException] = []
 
     # Processes
 
-    def worker(self, **options: Any) -> Worker:
+    def worker(self, *, bells: bool = True, **options: Any) -> Worker:
         """One more worker."""
         self.workers.append(Worker(**options))
-        if len(self.workers) == 1:
+        if bells and not self.has_bells:
+            self.has_bells = True
             self._background(self._bells)
         return self.workers[-1]
 
     def ticker(self) -> None:
         """Sweep ten times a second."""
-        self._background(self._sweeps)
+        if not self.has_ticker:
+            self.has_ticker = True
+            self._background(self._sweeps)
 
     def _background(self, target: Callable[[], None]) -> None:
         thread = threading.Thread(target=target, daemon=True)
@@ -94,13 +100,18 @@ class House:
                 worker.engine.wake()
 
     def _sweeps(self) -> None:
-        try:
-            with psycopg.connect(conninfo(), autocommit=True) as conn:
-                sweeper = Sweeper(conn)
-                while not self._ending.wait(0.1):
-                    sweeper.sweep()
-        except BaseException as exc:
-            self.errors.append(exc)
+        while not self._ending.is_set():
+            try:
+                with psycopg.connect(conninfo(), autocommit=True) as conn:
+                    sweeper = self.sweeper_class(conn)
+                    while not self._ending.wait(0.1):
+                        sweeper.sweep()
+            except psycopg.OperationalError as exc:
+                if not self.tolerates_outages:
+                    self.errors.append(exc)
+            except BaseException as exc:
+                self.errors.append(exc)
+                return
 
     def stop(self) -> None:
         """End everything."""
@@ -109,6 +120,8 @@ class House:
             thread.join(10)
         for worker in self.workers:
             worker.stop()
+        # What is left over is nothing for the workers of the next test.
+        Run.objects.filter(project=self.project).exclude(status__in=RUN_TERMINAL).delete()
 
     # Work
 
@@ -141,8 +154,7 @@ class House:
         """Start a run with one worker and a ticker, and wait for its end."""
         if not self.workers:
             self.worker()
-        if len(self._threads) < 2:
-            self.ticker()
+        self.ticker()
         run = self.start(what, **fields)
         return self.ended(run)
 
