@@ -191,6 +191,8 @@ API: list[Row] = [
     Row("GET", "/runs/{run}/events", VIEWER, 200),
     Row("GET", "/runs/{run}/logs", VIEWER, 200),
     Row("POST", "/runs/{live_run}/cancel", OPERATOR, 202),
+    Row("POST", "/runs/{live_run}/signals/{signal}", OPERATOR, 202),
+    Row("POST", "/runs/{live_run}/steps/{nobody}/answer", OPERATOR, 404),
     Row("POST", "/runs/{failed_run}/retry", OPERATOR, 201, {"from": "start"}),
     Row("POST", "/runs/{live_run}/pause", OPERATOR, 200),
     Row("POST", "/runs/{paused_run}/resume", OPERATOR, 200),

@@ -154,6 +154,10 @@ class World:
         """The e-mail of somebody with an account and no membership."""
         return make_user("Per").email
 
+    def make_signal(self) -> Any:
+        """The name of a signal."""
+        return "go"
+
     def make_one(self) -> Any:
         """The number of a version."""
         return 1
