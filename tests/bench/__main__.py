@@ -15,6 +15,7 @@ from controlplane.supervisor.config import ROOT
 from tests.bench import reference
 from tests.bench.work import FIGURES, Figure
 from tests.bench.world import World
+from tests.support.servers import crowding
 
 
 def say(message: str) -> None:
@@ -31,7 +32,7 @@ def row(figure: Figure, values: dict[str, Any], limits: dict[str, float]) -> str
         sign = ">" if figure.is_rate else "<"
         verdict = "holds" if figure.holds(key, values[key], limits) else "MISSED"
         judged.append(f"{key} {sign} {figure.must(key, limits):.1f} {verdict}")
-    disk = f"pg1 {limits['pg1']:.0f} pg8 {limits['pg8']:.0f}"
+    disk = f"pg1 {limits['pg1']:.0f} pg8 {limits['pg8']:.0f} crowding {limits['crowding']:.1f}"
     return f"{figure.name:4} {figure.title:34} {'  '.join(shown):44} {'; '.join(judged):52} {disk}"
 
 
@@ -41,6 +42,7 @@ async def measure(world: World, figures: list[Figure]) -> list[dict[str, Any]]:
     results = []
     for figure in figures:
         limits = reference.take(world.sockets, world.database_url)
+        limits["crowding"] = crowding()
         await asyncio.sleep(1)
         values = await figure.work(world)
         say(row(figure, values, limits))

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +10,7 @@ import pytest
 from controlplane.supervisor import folders
 from tests.platform.instance import Instance, still_alive
 from tests.support.client import Client
-from tests.support.servers import wait_for
+from tests.support.servers import crowding, wait_for
 
 pytestmark = pytest.mark.platform
 Make = Callable[..., Instance]
@@ -21,14 +20,6 @@ Make = Callable[..., Instance]
 def instance(new_instance: Make, prepared_data: Callable[[], Path]) -> Instance:
     """An instance these tests stop and start again, one after the other."""
     return new_instance(prepared_data(), SPARKOPS_DEMO="off").start()
-
-
-def crowding() -> float:
-    """How many times longer than alone this machine takes just now, 1.0 when it is ours."""
-    began, used = time.perf_counter(), time.process_time()
-    while time.process_time() - used < 0.3:
-        pass
-    return (time.perf_counter() - began) / 0.3
 
 
 def start_again(instance: Instance) -> None:
