@@ -13,10 +13,9 @@ from controlplane.kit.errors import DomainError
 from projects.models import Environment
 from runs import statements as sql
 from runs.placing import SHARED_QUEUE
+from runs.steps import KINDS
 from tools.kinds import kind as tool_kind
 from workflows.graph import Graph, Node
-
-KINDS_OF_AGENT = {"model"}
 
 
 def all_nodes(graph: Graph) -> Iterable[Node]:
@@ -37,12 +36,21 @@ def named(graph: Graph) -> tuple[frozenset[str], frozenset[str], frozenset[str]]
     return frozenset(found["tool"]), frozenset(found["agent"]), frozenset(found["workflow"])
 
 
+@lru_cache(maxsize=1_000)
+def kinds(graph: Graph) -> frozenset[str]:
+    """The kinds of its steps, those of bodies included."""
+    return frozenset(node.kind for node in all_nodes(graph))
+
+
 def pin(
     graph: Graph, *, project_id: UUID, environment: Environment, agent_id: UUID | None = None
 ) -> dict[str, Any]:
     """The `pins` of a run: slug → version, and where a step of it is worked on. `agent_id` takes
     the place of every agent the graph names. DomainError (409) where something is gone, switched
     off, or not deployed to a protected environment."""
+    if missing := kinds(graph) - KINDS.keys():
+        names = ", ".join(sorted(missing))
+        raise DomainError(f"Steps of this kind cannot run yet: {names}.", code="kind_unsupported")
     tools, agents, workflows = named(graph)
     pinned_agents, their_tools = _agents(project_id, agents, agent_id, environment)
     return {
