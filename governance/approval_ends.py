@@ -86,9 +86,8 @@ def _cancel(rows: QuerySet, wait: bool) -> list[UUID]:
     with transaction.atomic():
         open_rows = rows.filter(status=Status.PENDING).order_by("pk")
         found = list(open_rows.select_for_update(skip_locked=not wait))
-        now = clock() if found else None
         for row in found:
-            end(row, Status.CANCELLED, now)
+            end(row, Status.CANCELLED, clock())
             record(row, "cancelled", None, status=row.status)
             announce(row, "cancelled")
     return [row.pk for row in found]
