@@ -100,6 +100,7 @@ def test_only_the_lifecycle_writes_the_status_of_runs_and_steps() -> None:
         for path in modules()
         if (pattern.search(path.read_text()) or orm.search(path.read_text()))
         and not (path.parent.name == "runs" and path.name in STATUS_WRITERS)
+        and path.parent.name != "seeding"  # makes finished runs up, in bulk
     ]
     assert wrong == []
 
