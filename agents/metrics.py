@@ -71,12 +71,13 @@ class Range:
             at += STEP[self.bucket]
 
 
-def read_range(query: Mapping[str, Any]) -> Range:
-    """The range of ?from=&to=&bucket=; 422 where one is wrong or there would be too many."""
-    asked = query.get("bucket") or "hour"
+def read_range(query: Mapping[str, Any], bucket: Bucket = "hour") -> Range:
+    """The range of ?from=&to=&bucket=, by `bucket` where none is asked for; 422 where one is wrong
+    or there would be too many."""
+    asked = query.get("bucket") or bucket
     if asked not in STEP:
         raise InvalidInput.of("bucket", "bucket is hour or day.", "invalid_choice")
-    bucket: Bucket = "day" if asked == "day" else "hour"
+    bucket = "day" if asked == "day" else "hour"
     end = _moment(query.get("to"), "to") or timezone.now()
     start = _moment(query.get("from"), "from") or end - DEFAULT[bucket]
     if not timedelta(0) < end - start <= LONGEST[bucket]:

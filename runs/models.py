@@ -107,7 +107,12 @@ class Run(models.Model):
             )
         ]
         indexes = [
-            models.Index(fields=["project", "-created_at", "-id"], name="run_list"),
+            # Lists in order, and all that reports ask of runs without reading the wide rows.
+            models.Index(
+                fields=["project", "-created_at", "-id"],
+                include=["workflow", "environment", "status", "started_at", "ended_at"],
+                name="run_list",
+            ),
             models.Index(fields=["project", "status", "-created_at", "-id"], name="run_by_status"),
             models.Index(fields=["workflow", "-created_at", "-id"], name="run_by_workflow"),
             models.Index(

@@ -164,6 +164,11 @@ class ToolCall(models.Model):
         indexes = [
             models.Index(fields=["tool", "started_at"], name="tool_call_usage"),
             models.Index(fields=["step_id"], name="tool_call_step"),
+            models.Index(
+                fields=["project", "started_at"],
+                name="tool_call_costs",
+                condition=models.Q(cost__isnull=False),
+            ),
         ]
 
     def __str__(self) -> str:

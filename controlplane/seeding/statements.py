@@ -26,18 +26,6 @@ CREATE TEMP TABLE seed_node (no int, position int, node text, kind text, name te
   provider text, model text, price_status text, PRIMARY KEY (no, position));
 """
 
-# What a foreign key would lock, for batches that check none.
-PARENTS = """
-SELECT 1 FROM project WHERE id = %(project)s FOR KEY SHARE;
-SELECT 1 FROM environment WHERE project_id = %(project)s FOR KEY SHARE;
-SELECT 1 FROM workflow WHERE id IN (SELECT workflow_id FROM seed_workflow) FOR KEY SHARE;
-SELECT 1 FROM workflow_version WHERE id IN (SELECT version_id FROM seed_workflow) FOR KEY SHARE;
-SELECT 1 FROM tool WHERE id IN (SELECT tool_id FROM seed_node) FOR KEY SHARE;
-SELECT 1 FROM tool_version WHERE id IN (SELECT tool_version_id FROM seed_node) FOR KEY SHARE;
-SELECT 1 FROM agent WHERE id IN (SELECT agent_id FROM seed_node) FOR KEY SHARE;
-SELECT 1 FROM agent_version WHERE id IN (SELECT agent_version_id FROM seed_node) FOR KEY SHARE
-"""
-
 # Runs `first` to `last` of `total`, the oldest first, spread over `seconds` before `until`. A day
 # and a week have busy and quiet hours; six hours now and then are bad ones.
 RUNS = f"""

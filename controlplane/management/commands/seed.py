@@ -101,16 +101,7 @@ class Command(BaseCommand):
             # The disk need not be waited for after each batch; lost ones are made again.
             cursor.execute("SET LOCAL synchronous_commit = off")
             cursor.execute("SET LOCAL work_mem = '128MB'")
-            cursor.execute("SELECT current_setting('is_superuser')")
-            is_superuser = cursor.fetchone()[0] == "on"
-            if is_superuser:
-                # All keys point at a few rows, locked here as a key would lock them: to check each
-                # of a million takes as long again as writing.
-                cursor.execute(statements.PARENTS, facts)
-                cursor.execute("SET LOCAL session_replication_role = replica")
             cursor.execute(sql, facts)
-            if is_superuser:
-                cursor.execute("SET LOCAL session_replication_role = origin")
 
     def _tidy(self) -> None:
         """Let the planner know, and index-only scans be possible at once."""
