@@ -17,7 +17,7 @@
     if (event.detail.target === dialog && !inside(event.detail.elt)) opener = event.detail.elt;
   });
 
-  dialog.addEventListener('htmx:afterSwap', () => {
+  dialog.addEventListener('htmx:afterSettle', () => {
     if (!dialog.childElementCount) return;
     if (!dialog.open) dialog.showModal();
     const first = dialog.querySelector('[aria-invalid="true"], [autofocus]')

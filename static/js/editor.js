@@ -9,6 +9,20 @@
     searchKeymap, json, jsonParseLinter, linter, lintGutter, lintKeymap, tags,
   } = window.CodeMirror;
 
+  // Where the browser itself replaces a selection by what is typed, it keeps the colours of the old
+  // text in style attributes, which the content policy blocks: so the editor does it.
+  const typeOver = EditorView.domEventHandlers({
+    beforeinput(event, view) {
+      const { from, to, empty } = view.state.selection.main;
+      if (event.inputType !== 'insertText' || !event.data || empty || event.isComposing) return false;
+      const insert = () => view.state.update(view.state.replaceSelection(event.data), { userEvent: 'input.type' });
+      const handlers = view.state.facet(EditorView.inputHandler);
+      if (!handlers.some((handle) => handle(view, from, to, event.data, insert))) view.dispatch(insert());
+      event.preventDefault();
+      return true;
+    },
+  });
+
   const theme = EditorView.theme({
     '&': { color: 'var(--text)', backgroundColor: 'var(--panel)', fontSize: '12px', maxHeight: '52dvh' },
     '&.cm-focused': { outline: 'none' },
@@ -89,8 +103,10 @@
           // Escape leaves the field, so that Tab may indent without trapping the keyboard.
           keymap.of([{ key: 'Escape', run: (v) => { v.contentDOM.blur(); host.focus(); return true; } }]),
           keymap.of([...closeBracketsKeymap, ...searchKeymap, ...historyKeymap, ...foldKeymap, ...lintKeymap, ...defaultKeymap, indentWithTab]),
-          syntaxHighlighting(colours), theme,
-          EditorView.contentAttributes.of({ 'aria-label': `${label} (Escape, then Tab, to leave)` }),
+          syntaxHighlighting(colours), theme, typeOver,
+          EditorView.contentAttributes.of({
+            'aria-label': `${label} (Escape, then Tab, to leave)`,
+          }),
           EditorView.updateListener.of((update) => {
             if (!update.docChanged) return;
             area.value = update.state.doc.toString();

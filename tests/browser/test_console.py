@@ -17,7 +17,7 @@ SLOW = {
         {"id": "look", "kind": "tool", "name": "Look it up", "tool": "echo",
          "arguments": {"city": "${input.city}"}},
         {"id": "wait", "kind": "tool", "name": "Take a while", "tool": "sleep",
-         "arguments": {"seconds": 2}},
+         "arguments": {"seconds": "${input.seconds}"}},
         {"id": "tell", "kind": "transform", "name": "Tell", "set": {"answer": "done"}},
     ],
     "edges": [{"from": "look", "to": "wait"}, {"from": "wait", "to": "tell"}],
@@ -43,8 +43,9 @@ def workflow(someone: Client) -> str:
     return str(made["id"])
 
 
-def start(client: Client, workflow: str) -> str:
-    body = {"workflow": workflow, "environment": "dev", "input": {"city": "Oslo"}}
+def start(client: Client, workflow: str, seconds: float = 2) -> str:
+    given = {"city": "Oslo", "seconds": seconds}
+    body = {"workflow": workflow, "environment": "dev", "input": given}
     return str(client.made("/runs", body)["id"])
 
 
@@ -112,14 +113,14 @@ def test_a_run_is_started_from_the_dialog_with_the_editor(
     dialog.locator("textarea[name=input]").evaluate("area => area.focus()")
     expect(dialog.locator(".cm-content")).to_be_visible()
     page.keyboard.press("ControlOrMeta+a")
-    page.keyboard.insert_text('{"city": "Bergen"}')
+    page.keyboard.insert_text('{"city": "Bergen", "seconds": 0.1}')
     dialog.get_by_role("button", name="Start", exact=True).click()
     page.wait_for_url(re.compile(r"/runs/[0-9a-f-]{36}/$"))
     expect(page.locator(".toast")).to_contain_text("started")
 
 
 def test_a_run_is_cancelled_with_a_reason(page: Page, someone: Client, workflow: str) -> None:
-    run = start(someone, workflow)
+    run = start(someone, workflow, seconds=60)
     page.goto(f"/runs/{run}/")
     page.get_by_role("link", name="Cancel").click()
     page.get_by_label("Reason").fill("Not wanted any more")
@@ -149,6 +150,7 @@ def test_a_tool_is_made_changed_and_deleted_in_dialogs(page: Page, someone: Clie
     page.goto("/tools/")
     opener = page.get_by_role("link", name="New tool")
     opener.click()
+    expect(page.locator("#dialog")).to_be_visible()
     page.keyboard.press("Escape")
     expect(page.locator("#dialog")).to_be_hidden()
     expect(opener).to_be_focused()
@@ -158,7 +160,7 @@ def test_a_tool_is_made_changed_and_deleted_in_dialogs(page: Page, someone: Clie
     page.get_by_label("Name").fill("Sleeper")
     page.get_by_label("Slug").fill("sleep")
     page.get_by_role("button", name="Save").click()
-    expect(page.locator("#dialog .error")).to_contain_text("This project has a tool of that slug.")
+    expect(page.locator("#dialog")).to_contain_text("This project has a tool of that slug.")
     page.get_by_label("Slug").fill("sleeper")
     page.get_by_role("button", name="Save").click()
     page.wait_for_url(re.compile(r"/tools/[0-9a-f-]{36}/$"))
