@@ -21,6 +21,7 @@ from runs.carrying import agent_override, carried
 from runs.lifecycle import Ledger, LockedRun
 from runs.models import Effect, Run, Step
 from runs.pinning import pin
+from runs.questions import take_back_on_commit
 from runs.starting import (
     Rows,
     StartRequest,
@@ -173,6 +174,7 @@ def cancel(run: Run, *, actor: Any, reason: str = "") -> Run:
         )
 
     change(run.pk, verb)
+    take_back_on_commit(run.pk)
     for worker_id in workers:
         ring("look", private_queue(worker_id))
     return Run.objects.for_list().get(pk=run.pk)

@@ -13,8 +13,9 @@ from controlplane.kit.ids import parse_uuid
 LIVE = {"running", "waiting", "parked"}
 # A body shows this many of its steps until it is opened.
 SHOWN_OF_A_BODY = 12
-# One stretch without any event, if it is this long and this share of everything, is drawn shorter
-# and marked: a wait for a person would leave nothing to see of the rest.
+# One stretch in which nothing works, if it is this long and this share of everything, is drawn
+# shorter and marked: a wait for a person would leave nothing to see of the rest.
+IDLE_KINDS = {"approval", "form", "wait", "signal"}
 LONG_SHARE, LONG_MS = 0.75, 5_000
 SHORT_SHARE = 0.35
 LEAST_WIDTH = 0.4
@@ -22,6 +23,9 @@ NICE_MS = (
     *(1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 15_000, 30_000),
     *(60_000, 120_000, 300_000, 600_000, 1_800_000, 3_600_000, 7_200_000, 21_600_000, 86_400_000),
 )
+
+
+Span = tuple[datetime, datetime]
 
 
 @dataclass(frozen=True)
@@ -40,9 +44,10 @@ class Bar:
 
 
 class Scale:
-    """Maps times to per cent of the width; at most one long idle stretch is shortened."""
+    """Maps times to per cent of the width; at most one long idle stretch, one that none of the
+    `worked` spans covers, is shortened."""
 
-    def __init__(self, spans: Sequence[tuple[datetime, datetime]]) -> None:
+    def __init__(self, spans: Sequence[Span], worked: Sequence[Span] = ()) -> None:
         self.start = min(s for s, _ in spans)
         self.end = max(max(e for _, e in spans), self.start + timedelta(milliseconds=1))
         self.total = (self.end - self.start) / timedelta(milliseconds=1)
@@ -51,7 +56,11 @@ class Scale:
         length, self.gap_from, self.gap_to = max(gaps)
         rest = self.total - length
         is_long = length > max(LONG_SHARE * self.total, LONG_MS)
-        self.is_broken = len(gaps) > 1 and rest > 0 and is_long
+        is_idle = not any(
+            self.ms(since) < self.gap_to and self.ms(until) > self.gap_from
+            for since, until in worked
+        )
+        self.is_broken = len(gaps) > 1 and rest > 0 and is_long and is_idle
         self.gap_share = SHORT_SHARE if self.is_broken else length / self.total
         self.rest = rest
 
@@ -138,7 +147,8 @@ def rows(
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]], bool]:
     """(rows, ticks, broken) for the template; lengths are milliseconds, places per cent as text."""
     spans = {bar.id: span for bar in bars if (span := _span(bar, now))}
-    scale = Scale(list(spans.values())) if spans else None
+    worked = [spans[bar.id] for bar in bars if bar.id in spans and bar.kind not in IDLE_KINDS]
+    scale = Scale(list(spans.values()), worked) if spans else None
     drawn = []
     for bar, depth, parent, hidden in in_tree_order(bars, parse_uuid(opened)):
         if bar is None:

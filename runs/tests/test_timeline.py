@@ -15,10 +15,10 @@ def at(seconds):
     return T0 + timedelta(seconds=seconds)
 
 
-def bar(n, start=None, end=None, *, parent=None, status="succeeded", path=""):
+def bar(n, start=None, end=None, *, parent=None, status="succeeded", path="", kind="tool"):
     parent_id = UUID(int=parent) if parent else None
     return Bar(
-        UUID(int=n), parent_id, f"n{n}", path, f"Step {n}", "tool", status,
+        UUID(int=n), parent_id, f"n{n}", path, f"Step {n}", kind, status,
         None if start is None else at(start), None if end is None else at(end),
     )  # fmt: skip
 
@@ -49,11 +49,18 @@ def test_a_step_of_no_length_can_still_be_seen():
 
 
 def test_one_long_wait_is_drawn_shorter():
-    drawn, ticks, broken = rows([bar(1, 0, 1), bar(2, 1, 3), bar(3, 3, 303)], at(303))
+    bars = [bar(1, 0, 1), bar(2, 1, 3), bar(3, 3, 303, kind="approval")]
+    drawn, ticks, broken = rows(bars, at(303))
     assert broken
     assert float(drawn[2]["width"]) == pytest.approx(35, abs=0.1)
     assert float(drawn[1]["width"]) == pytest.approx(65 * 2 / 3, abs=0.1)
     assert ticks[-1]["broken"]
+
+
+def test_long_work_keeps_its_length():
+    drawn, _, broken = rows([bar(1, 0, 1), bar(2, 1, 33)], at(33))
+    assert not broken
+    assert float(drawn[1]["width"]) == pytest.approx(100 * 32 / 33, abs=0.1)
 
 
 def test_the_scale_never_runs_backwards():

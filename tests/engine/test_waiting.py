@@ -9,7 +9,7 @@ import pytest
 from controlplane.kit.errors import DomainError, InvalidInput, InvalidTransition
 from governance import approvals
 from governance.models import Approval
-from runs import messages, services
+from runs import messages, questions, services
 from runs.models import Run, Signal
 from tests.engine.house import House, graph
 
@@ -156,6 +156,21 @@ def test_a_rejected_approval_that_an_edge_asks_about_goes_on(house: House) -> No
 def test_cancelling_a_run_that_waits_for_a_person_ends_it(house: House) -> None:
     house.worker()
     run = house.start(graph({"a": ASK}), input={"text": "Hello"})
-    asked(house, run)
+    approval = asked(house, run)
     assert services.cancel(run, actor=house.user).status == "cancelled"
+    approval.refresh_from_db()
+    assert approval.status == "cancelled"
     house.check([run.pk])
+
+
+def test_a_question_of_a_run_that_failed_is_taken_back(house: House) -> None:
+    house.worker()
+    stop = {"kind": "fail", "message": "enough"}
+    run = house.start(graph({"a": ASK, "w": {"kind": "wait", "seconds": 0.3}, "f": stop}, "w>f"),
+                      input={"text": "Hello"})  # fmt: skip
+    approval = asked(house, run)
+    house.ticker()
+    assert house.ended(run).status == "failed"
+    questions.take_back_orphans()
+    approval.refresh_from_db()
+    assert approval.status == "cancelled"

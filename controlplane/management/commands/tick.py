@@ -12,6 +12,7 @@ from django.db import DatabaseError, connection
 
 from controlplane.kit.database import conninfo
 from governance import approvals
+from runs import questions
 from runs.sweep import Sweeper
 
 logger = logging.getLogger(__name__)
@@ -51,7 +52,7 @@ class Command(BaseCommand):
             if time.monotonic() >= next_sweep:
                 sweeper.sweep()
                 sweeper.ring_waiting()
-                self._expire_approvals()
+                self._tend_approvals()
                 next_sweep = time.monotonic() + SWEEP_SECONDS
             due = sweeper.seconds_to_next_timer()
             if due is not None and due <= 0:
@@ -59,10 +60,12 @@ class Command(BaseCommand):
             wait = TIMER_SECONDS if due is None else min(max(due, 0.02), TIMER_SECONDS)
             stopping.wait(wait)
 
-    def _expire_approvals(self) -> None:
-        """Approvals past their due time; Django's connection is given back at once."""
+    def _tend_approvals(self) -> None:
+        """Approvals past their due time, or whose step has ended; Django's connection is given back
+        at once."""
         try:
             approvals.expire_due()
+            questions.take_back_orphans()
         except DatabaseError as exc:
             logger.warning("approvals not looked at: %s", exc)
         finally:
