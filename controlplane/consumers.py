@@ -1,7 +1,7 @@
 """The sockets: /ws/runs/{id}, /ws/agents/{id}, /ws/activity. One base, three short routes."""
 
 import asyncio
-import contextlib
+import logging
 import time
 from typing import Any, ClassVar
 from urllib.parse import parse_qs
@@ -9,6 +9,7 @@ from uuid import UUID
 
 from channels.db import database_sync_to_async
 from channels.generic.websocket import AsyncWebsocketConsumer
+from django.db import Error as DatabaseError
 
 from agents.models import Agent
 from controlplane import live
@@ -19,7 +20,9 @@ from projects.models import Project
 from projects.people import User
 from runs.models import Run
 
+logger = logging.getLogger(__name__)
 NOT_SIGNED_IN, FORBIDDEN, ABSENT, SLOW = 4401, 4403, 4404, 4408
+TRY_AGAIN = 1013
 PING_SECONDS = 20
 CHECK_SECONDS = 3
 
@@ -63,11 +66,17 @@ class LiveConsumer(AsyncWebsocketConsumer):
         ]
 
     async def _join(self, subject: live.Subject) -> None:
-        self.reader = await live.follow(subject, self.listener)
+        try:
+            self.reader = await live.follow(subject, self.listener)
+        except Exception:
+            # The client comes again with its last seq; a silent socket would help nobody.
+            logger.exception("the events of %s cannot be followed", subject)
+            await self.close(TRY_AGAIN)
 
     def _after(self, last_seq: int) -> int:
         text = parse_qs(self.scope["query_string"].decode("latin-1")).get("after", [""])[0]
-        return int(text) if text.isdigit() and len(text) <= 18 else last_seq
+        is_number = text.isascii() and text.isdigit() and len(text) <= 18
+        return int(text) if is_number else last_seq
 
     async def _look(self, user: User) -> tuple[Any, int]:
         row = await database_sync_to_async(self.find)(user)
@@ -106,15 +115,22 @@ class LiveConsumer(AsyncWebsocketConsumer):
             if time.monotonic() >= next_ping:
                 await self.send('{"type":"ping"}')
                 next_ping = time.monotonic() + PING_SECONDS
-            with contextlib.suppress(OSError):
-                user = await refreshed(self.user)
-                if user is None:
-                    await self.close(NOT_SIGNED_IN)
-                    return
-                row, _ = await self._look(user)
-                if row is None:
-                    await self.close(FORBIDDEN)
-                    return
+            try:
+                code = await self._code_now()
+            except (OSError, DatabaseError) as exc:  # Away for a moment; asked again soon.
+                logger.warning("membership not checked: %s", exc)
+                continue
+            if code:
+                await self.close(code)
+                return
+
+    async def _code_now(self) -> int:
+        """The code to close with, where the principal may not look any more; else 0."""
+        user = await refreshed(self.user)
+        if user is None:
+            return NOT_SIGNED_IN
+        row, _ = await self._look(user)
+        return FORBIDDEN if row is None else 0
 
 
 class RunConsumer(LiveConsumer):
@@ -126,9 +142,10 @@ class RunConsumer(LiveConsumer):
     def find(self, user: User) -> Run | None:
         """The run of the path."""
         run_id = parse_uuid(self.scope["url_route"]["kwargs"]["pk"])
-        return run_id and Run.objects.visible_to(user).only("id", "project_id").filter(
-            pk=run_id
-        ).first()
+        return (
+            run_id
+            and Run.objects.visible_to(user).only("id", "project_id").filter(pk=run_id).first()
+        )
 
 
 class AgentConsumer(LiveConsumer):

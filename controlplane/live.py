@@ -24,6 +24,7 @@ logger = logging.getLogger(__name__)
 POLL_SECONDS = 2.0
 EVENTS_A_READ = 500
 WAITING_MESSAGES = 2_000
+BREATHS, BREATH_SECONDS = 50, 0.01
 HELD_BACK_SECONDS = (0.002, 0.005, 0.02, 0.1, 0.5)
 
 SUBJECT_EVENTS = """
@@ -150,21 +151,35 @@ class Reader:
         self.subject = subject
         self.seq = 0
         self.listeners: set[Listener] = set()
+        # Those that have joined and those that are about to.
+        self.users = 0
         self._bell = asyncio.Event()
+        self._channel = ""
+        self._start: asyncio.Task[None] | None = None
         self._tasks: list[asyncio.Task[None]] = []
 
-    async def start(self) -> None:
+    async def started(self) -> None:
+        """Wait until it follows; the first that asks starts it."""
+        if self._start is None:
+            self._start = asyncio.create_task(self._begin())
+        await asyncio.shield(self._start)
+
+    async def _begin(self) -> None:
         """Take the place at the end of the stream and begin to follow."""
         layer = get_channel_layer()
-        self._channel = await layer.new_channel()
-        await layer.group_add(self.subject.group, self._channel)
+        try:
+            self._channel = await layer.new_channel()
+            await layer.group_add(self.subject.group, self._channel)
+        except Exception as exc:  # Redis away: the poll follows too.
+            logger.warning("live doorbell not reached: %s", exc)
         self.seq = await self.subject.last_seq()
         self._tasks = [asyncio.create_task(self._listen()), asyncio.create_task(self._follow())]
 
     async def stop(self) -> None:
         """End the tasks and leave the group."""
-        for task in self._tasks:
-            task.cancel()
+        for task in (self._start, *self._tasks):
+            if task is not None:
+                task.cancel()
         layer = get_channel_layer()
         with contextlib.suppress(Exception):
             await layer.group_discard(self.subject.group, self._channel)
@@ -190,6 +205,9 @@ class Reader:
         layer = get_channel_layer()
         while True:
             try:
+                if not self._channel:
+                    self._channel = await layer.new_channel()
+                    await layer.group_add(self.subject.group, self._channel)
                 await layer.receive(self._channel)
             except Exception as exc:  # Redis away: the poll goes on, the layer reconnects.
                 logger.warning("live doorbell unheard: %s", exc)
@@ -220,6 +238,18 @@ class Reader:
                     listener.give(seq, text)
             if len(events) < EVENTS_A_READ:
                 return is_held
+            await self._breathe()
+
+    async def _breathe(self) -> None:
+        """After a full page, let the sockets send what they have, for a moment: a flood must not
+        make slow readers of good ones, nor one slow reader hold up the others."""
+        for _ in range(BREATHS):
+            if not any(
+                listener.waiting.qsize() > WAITING_MESSAGES // 2 and not listener.is_slow
+                for listener in self.listeners
+            ):
+                return
+            await asyncio.sleep(BREATH_SECONDS)
 
 
 async def _room(listener: Listener) -> None:
@@ -228,27 +258,29 @@ async def _room(listener: Listener) -> None:
 
 
 _readers: dict[tuple[asyncio.AbstractEventLoop, Subject], Reader] = {}
-_starting: dict[tuple[asyncio.AbstractEventLoop, Subject], asyncio.Lock] = {}
 
 
 async def follow(subject: Subject, listener: Listener) -> Reader:
     """Join the subject's reader in this process, starting it for its first listener."""
     key = (asyncio.get_running_loop(), subject)
-    async with _starting.setdefault(key, asyncio.Lock()):
-        reader = _readers.get(key)
-        if reader is None:
-            reader = Reader(subject)
-            await reader.start()
-            _readers[key] = reader
-    await reader.join(listener)
+    # Counted before anything is awaited: whoever leaves meanwhile must not end it.
+    reader = _readers.setdefault(key, Reader(subject))
+    reader.users += 1
+    try:
+        await reader.started()
+        await reader.join(listener)
+    except BaseException:
+        await leave(reader, listener)
+        raise
     return reader
 
 
 async def leave(reader: Reader, listener: Listener) -> None:
     """Leave; the last one ends the reader."""
     reader.listeners.discard(listener)
-    key = (asyncio.get_running_loop(), reader.subject)
-    if not reader.listeners and _readers.get(key) is reader:
-        del _readers[key]
-        _starting.pop(key, None)
+    reader.users -= 1
+    if reader.users == 0:
+        key = (asyncio.get_running_loop(), reader.subject)
+        if _readers.get(key) is reader:
+            del _readers[key]
         await reader.stop()
