@@ -80,7 +80,7 @@ class KitSerializer(serializers.ModelSerializer):
     def _put_defaults(self, attrs: dict[str, Any], data: dict[str, Any]) -> None:
         """PUT replaces: optional fields of the row that are left out take their default."""
         for name, field in self.fields.items():
-            if field.read_only or name in data or field.source in attrs:
+            if field.source is None or field.read_only or name in data or field.source in attrs:
                 continue
             try:
                 model_field = self.Meta.model._meta.get_field(field.source)

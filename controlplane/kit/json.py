@@ -100,6 +100,8 @@ class OrjsonRenderer(BaseRenderer):
     charset = None
     render_style = "text"
 
-    def render(self, data: Any, accepted_media_type: Any = None, renderer_context: Any = None):
+    def render(
+        self, data: Any, accepted_media_type: Any = None, renderer_context: Any = None
+    ) -> bytes:
         """Bytes of the answer; nothing for an empty one."""
         return b"" if data is None else dumps(data)

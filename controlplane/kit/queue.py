@@ -41,7 +41,7 @@ class DoorbellConsumer(Consumer):
             taken = self.client.blpop([self.key], timeout=self.timeout)
         except redis.RedisError as exc:
             raise ConnectionClosed(exc) from None
-        return MessageProxy(dramatiq.Message.decode(taken[1])) if taken else None
+        return MessageProxy(dramatiq.Message.decode(bytes(taken[1]))) if taken else None
 
     def ack(self, message: MessageProxy) -> None:
         """Nothing to do: the pop was the acknowledgement."""

@@ -42,8 +42,8 @@ class Command(BaseCommand):
 
     def _lead(self, conn: psycopg.Connection, stopping: threading.Event) -> None:
         while not stopping.is_set():
-            (leads,) = conn.execute("SELECT pg_try_advisory_lock(%s)", [LEADER_LOCK]).fetchone()
-            if leads:
+            answer = conn.execute("SELECT pg_try_advisory_lock(%s)", [LEADER_LOCK]).fetchone()
+            if answer is not None and answer[0]:
                 break
             stopping.wait(2)
         sweeper = Sweeper(conn)
