@@ -44,11 +44,19 @@ async def measure(world: World, figures: list[Figure]) -> list[dict[str, Any]]:
         limits = reference.take(world.sockets, world.database_url)
         limits["crowding"] = crowding()
         await asyncio.sleep(1)
+        before = world.processor_seconds()
         values = await figure.work(world)
+        after = world.processor_seconds()
+        used = {name: round(after[name] - before.get(name, 0.0), 2) for name in after}
         say(row(figure, values, limits))
+        say(
+            "     processor s: "
+            + "  ".join(f"{name} {each}" for name, each in used.items() if each)
+        )
         verdicts = {key: figure.holds(key, values[key], limits) for key in figure.musts}
         results.append(
             {"figure": figure.name, "title": figure.title, "values": values, **limits}
+            | {"processor_seconds": used}
             | {"musts": {key: figure.must(key, limits) for key in figure.musts}, "holds": verdicts}
         )
     await world.close()

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import tempfile
 import time
 from pathlib import Path
@@ -12,7 +13,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from controlplane.supervisor import folders
 from controlplane.supervisor.postgres import address
 from tests.bench.wire import Wire
-from tests.platform.instance import Instance
+from tests.platform.instance import Instance, children_of
 from tests.support.client import TERMINAL, Client
 
 HOST = "127.0.0.1"
@@ -24,6 +25,14 @@ def chain(tool: str, length: int) -> dict[str, Any]:
     nodes = [{"id": f"s{n}", "kind": "tool", "tool": tool, "arguments": {}} for n in range(length)]
     edges = [{"from": f"s{n}", "to": f"s{n + 1}"} for n in range(length - 1)]
     return {"input_schema": {"type": "object"}, "nodes": nodes, "edges": edges, "output": {}}
+
+
+def _processor_seconds(pid: int) -> float:
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0.0
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 class World:
@@ -105,6 +114,15 @@ class World:
         at, how = self.ended[run_id]
         assert how == "run.succeeded", f"run {run_id}: {how}"
         return at
+
+    def processor_seconds(self) -> dict[str, float]:
+        """Processor time so far by process, PostgreSQL's children together, and our own."""
+        used = {"client": time.process_time()}
+        for name, each in self.instance.status()["processes"].items():
+            pids = [each["pid"]] if each["pid"] else []
+            pids += children_of(pids[0]) if name == "postgres" else []
+            used[name] = sum(_processor_seconds(pid) for pid in pids)
+        return used
 
     async def close(self) -> None:
         """Close the client's side."""
