@@ -7,6 +7,7 @@ consumer blocks on a Redis list, which wakes it within a fraction of a milliseco
 import logging
 from collections.abc import Iterable
 from functools import cache
+from typing import Any
 
 import dramatiq
 import redis
@@ -38,10 +39,10 @@ class DoorbellConsumer(Consumer):
     def __next__(self) -> MessageProxy | None:
         """The next doorbell, or None after the idle time."""
         try:
-            taken = self.client.blpop([self.key], timeout=self.timeout)
+            taken: Any = self.client.blpop([self.key], timeout=self.timeout)
         except redis.RedisError as exc:
             raise ConnectionClosed(exc) from None
-        return MessageProxy(dramatiq.Message.decode(bytes(taken[1]))) if taken else None
+        return MessageProxy(dramatiq.Message.decode(taken[1])) if taken else None
 
     def ack(self, message: MessageProxy) -> None:
         """Nothing to do: the pop was the acknowledgement."""
