@@ -52,7 +52,10 @@ def tool(name: str) -> Path:
 def lint() -> bool:
     """Ruff's rules and format, types of the floor and of the services."""
     settings = {**KEYS, "DATABASE_URL": "postgresql:///none", "REDIS_URL": "unix:///none"}
-    checks = [run(tool("ruff"), "check", "."), run(tool("ruff"), "format", "--check", "-q", ".")]
+    checks = [
+        run(tool("ruff"), "check", "."),
+        run(tool("ruff"), "format", "--check", "--output-format=concise", "."),
+    ]
     checks.append(run(tool("mypy"), **settings))
     return all(checks)
 

@@ -13,7 +13,7 @@ from controlplane.supervisor.config import StartError
 from controlplane.supervisor.ports import stable
 from controlplane.supervisor.postgres import Postgres, find_binaries
 from controlplane.supervisor.spawn import Identity
-from tests.support import assets, locks
+from tests.support import assets, chromium, locks
 from tests.support.servers import TestPostgres
 
 
@@ -135,3 +135,23 @@ def test_root_without_user_namespaces_runs_postgres_as_nobody() -> None:
             assert Path(f"/proc/{postgres.pid}").stat().st_uid == nobody.uid
         finally:
             postgres.stop()
+
+
+def test_a_chromium_that_is_named_but_missing_is_a_sentence(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("CHROMIUM", "/nowhere/chromium")
+    with pytest.raises(chromium.NoChromiumError, match="cannot be run"):
+        chromium.find()
+
+
+def test_a_chromium_playwright_downloaded_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "chromium-1200" / "chrome-linux64" / "chrome"
+    program.parent.mkdir(parents=True)
+    program.touch(mode=0o755)
+    monkeypatch.delenv("CHROMIUM", raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("PLAYWRIGHT_BROWSERS_PATH", str(tmp_path))
+    assert chromium.find() == str(program)
