@@ -11,11 +11,11 @@ from uuid import UUID
 from django.db.models import Count, Q, Sum
 from django.db.models.functions import TruncDay, TruncHour
 from django.utils import timezone
-from django.utils.dateparse import parse_datetime
 
 from agents.models import ModelCall
 from controlplane.kit.errors import InvalidInput
 from controlplane.kit.json import money
+from controlplane.kit.periods import moment
 from tools.usage import Percentile
 
 Bucket = Literal["hour", "day"]
@@ -78,26 +78,12 @@ def read_range(query: Mapping[str, Any], bucket: Bucket = "hour") -> Range:
     if asked not in STEP:
         raise InvalidInput.of("bucket", "bucket is hour or day.", "invalid_choice")
     bucket = "day" if asked == "day" else "hour"
-    end = _moment(query.get("to"), "to") or timezone.now()
-    start = _moment(query.get("from"), "from") or end - DEFAULT[bucket]
+    end = moment(query.get("to"), "to") or timezone.now()
+    start = moment(query.get("from"), "from") or end - DEFAULT[bucket]
     if not timedelta(0) < end - start <= LONGEST[bucket]:
         days = LONGEST[bucket].days
         raise InvalidInput.of("from", f"from lies before to, by at most {days} days of {bucket}s.")
     return Range(start, end, bucket)
-
-
-def _moment(text: str | None, field: str) -> datetime | None:
-    if not text:
-        return None
-    try:
-        found = parse_datetime(text if "T" in text or " " in text else f"{text}T00:00:00Z")
-    except ValueError:
-        found = None
-    if found is None:
-        raise InvalidInput.of(field, f"{field} must be an ISO-8601 time.")
-    if timezone.is_naive(found):
-        return timezone.make_aware(found)
-    return found.astimezone(timezone.get_default_timezone())
 
 
 def usage(agent_id: UUID, span: Range) -> dict[Key, Usage]:

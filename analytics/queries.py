@@ -32,10 +32,8 @@ MOST_RUNS = 5_000
 NOTHING_SPENT = {
     "cost": None, "model_calls": 0, "unpriced_calls": 0, "input_tokens": 0, "output_tokens": 0,
 }  # fmt: skip
-NO_RUNS = {
-    "runs": 0, "succeeded": 0, "failed": 0, "cancelled": 0, "unfinished": 0, "success_rate": None,
-    **dict.fromkeys(PERCENTILES),
-}  # fmt: skip
+COUNTS = ("runs", "succeeded", "failed", "cancelled", "unfinished")
+NO_RUNS = {**dict.fromkeys(COUNTS, 0), "success_rate": None, **dict.fromkeys(PERCENTILES)}
 
 
 def ask(statement: str, scope: Scope, joined: str = "", **more: Any) -> list[Row]:
@@ -62,7 +60,9 @@ def _narrowed(column: str) -> str:
 
 def _ended(row: Mapping[str, Any]) -> Row:
     """Counts, success and lengths of runs."""
-    counts = {name: row[name] for name in ("runs", "succeeded", "failed", "cancelled", "unfinished")}
+    counts = {
+        name: row[name] for name in ("runs", "succeeded", "failed", "cancelled", "unfinished")
+    }
     return counts | {"success_rate": share(row["succeeded"], row["failed"])} | lengths(row)
 
 
@@ -177,9 +177,7 @@ def _names(model: type[Model], keys: Iterable[UUID]) -> dict[UUID, str]:
 
 
 def _spent(row: Mapping[str, Any]) -> Row:
-    return {name: row[name] for name in NOTHING_SPENT} | {
-        "unpriced_tokens": row["unpriced_tokens"]
-    }
+    return {name: row[name] for name in NOTHING_SPENT} | {"unpriced_tokens": row["unpriced_tokens"]}
 
 
 def costs(scope: Scope) -> Row:
@@ -240,9 +238,7 @@ def agents(scope: Scope) -> Row:
     """What each agent did, used and cost, and the resources of its live instances."""
     rows = Agent.objects.filter(project_id__in=scope.projects).only("name", "deleted_at")
     known = {agent.pk: agent for agent in rows}
-    work = {
-        row["id"]: row for row in ask(sql.AGENTS, scope, joined="s.run_id", agents=list(known))
-    }
+    work = {row["id"]: row for row in ask(sql.AGENTS, scope, joined="s.run_id", agents=list(known))}
     spent = {row["id"]: row for row in _calls_by("agent_id", scope)}
     live = {row.pop("id"): row for row in ask(sql.RESOURCES, scope)}
     idle = {"runs": 0, "with_success": 0, "failed": 0, "mixed": 0, "lengths": None}
@@ -269,7 +265,7 @@ def _calls_by(column: str, scope: Scope) -> list[Row]:
 
 def workflows(scope: Scope) -> Row:
     """How the runs of each workflow went, and what they cost."""
-    rows = [row for row in _by(ask(sql.RUNS, scope), 4, 1) if row["workflow_id"]]
+    rows = ask(sql.RUNS_BY_WORKFLOW, scope)
     spent = {row["id"]: row for row in _calls_by("workflow_id", scope)}
 
     def shape(row: Row) -> Row:

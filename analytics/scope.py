@@ -1,7 +1,7 @@
 """Which rows a report is about: projects, environments, a range of time."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
@@ -23,6 +23,10 @@ class Scope:
     projects: tuple[UUID, ...]
     span: Range
     environments: tuple[UUID, ...] | None = None
+
+    def of_project(self, project_id: UUID) -> "Scope":
+        """The same of one project only."""
+        return replace(self, projects=(project_id,))
 
     def parameters(self) -> dict[str, Any]:
         """What the statements are given; `before` begins a period of the same length before."""

@@ -63,6 +63,14 @@ FROM (SELECT date_trunc(%(bucket)s, created_at, 'UTC') AS at, workflow_id, envir
 GROUP BY GROUPING SETS ((at), (workflow_id), (environment_id), (status), ())
 """  # noqa: S608
 
+RUNS_BY_WORKFLOW = f"""
+SELECT workflow_id, {_COUNTS}, {_LENGTHS} AS lengths
+FROM (SELECT workflow_id, status, ended_at, {_MS} FROM run
+  WHERE project_id = ANY(%(projects)s) AND created_at >= %(start)s AND created_at < %(end)s
+  {{environments}}) AS r
+GROUP BY workflow_id
+"""  # noqa: S608
+
 WORKFLOW_RUNS = f"""
 SELECT grouping(at) AS kind, at, {_COUNTS}, {_LENGTHS} AS lengths
 FROM (SELECT date_trunc(%(bucket)s, created_at, 'UTC') AS at, status, ended_at, {_MS} FROM run

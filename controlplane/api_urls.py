@@ -3,7 +3,8 @@
 from django.urls import URLPattern, URLResolver, re_path
 from rest_framework.routers import SimpleRouter
 
-from agents.api import AgentViewSet, InstanceViewSet
+from agents.api import InstanceViewSet
+from analytics import api as analytics
 from governance.approval_api import ApprovalViewSet
 from governance.audit_api import AuditEntryViewSet
 from projects import auth_api
@@ -11,6 +12,7 @@ from projects.api import EnvironmentViewSet, ProjectViewSet
 from projects.members_api import AcceptView, InvitationViewSet, MemberViewSet
 from projects.secrets_api import ApiKeyViewSet, SecretViewSet
 from runs.api import RunViewSet
+from runs.joined_api import RunsOfAgent, RunsOfWorkflow
 from tools.api import ToolViewSet
 from workflows.api import WorkflowViewSet
 
@@ -19,7 +21,7 @@ router.trailing_slash = "/?"
 router.register("tools", ToolViewSet, "tool")
 router.register("workflows", WorkflowViewSet, "workflow")
 router.register("runs", RunViewSet, "run")
-router.register("agents", AgentViewSet, "agent")
+router.register("agents", analytics.MeasuredAgentViewSet, "agent")
 router.register("instances", InstanceViewSet, "instance")
 IN_PROJECT = r"projects/(?P<project_pk>[^/.]+)"
 
@@ -32,7 +34,28 @@ router.register("api-keys", ApiKeyViewSet, basename="api-key")
 router.register("approvals", ApprovalViewSet, basename="approval")
 router.register("audit", AuditEntryViewSet, basename="audit")
 
+REPORTS = {
+    "overview": analytics.OverviewView,
+    "runs": analytics.RunsReportView,
+    "costs": analytics.CostsReportView,
+    "agents": analytics.AgentsReportView,
+    "workflows": analytics.WorkflowsReportView,
+}
+ONE = "(?P<pk>[^/.]+)"
+LIST = {"get": "list"}
+
 urlpatterns: list[URLPattern | URLResolver] = [
+    *(
+        re_path(rf"^analytics/{name}/?$", view.as_view(), name=f"analytics-{name}")
+        for name, view in REPORTS.items()
+    ),
+    re_path(f"^agents/{ONE}/runs/?$", RunsOfAgent.as_view(LIST), name="agent-runs"),
+    re_path(f"^workflows/{ONE}/runs/?$", RunsOfWorkflow.as_view(LIST), name="workflow-runs"),
+    re_path(
+        f"^workflows/{ONE}/analytics/?$",
+        analytics.WorkflowReportView.as_view(),
+        name="workflow-analytics",
+    ),
     *(
         re_path(rf"^auth/{name}/?$", view.as_view(), name=f"auth-{name}")
         for name, view in auth_api.ROUTES.items()

@@ -12,6 +12,7 @@ from rest_framework.response import Response
 
 from controlplane.kit.api import ScopedViewSet
 from controlplane.kit.errors import InvalidInput
+from controlplane.kit.periods import moment
 from governance import approvals
 from governance.approval_figures import statistics
 from governance.approval_filters import ApprovalFilter
@@ -23,7 +24,6 @@ from governance.approval_serializers import (
     StatsSerializer,
 )
 from governance.models import Approval
-from tools.api import moment
 from tools.usage import LONGEST
 
 PERIOD = timedelta(days=30)
@@ -77,8 +77,8 @@ class ApprovalViewSet(ScopedViewSet):
     @action(detail=False, methods=["get"], pagination_class=None)
     def stats(self, request: Request) -> Response:
         """What waits, and what was decided in a period (30 days unless said): how fast, by whom."""
-        until = moment(request.query_params.get("to"), timezone.now(), "to")
-        since = moment(request.query_params.get("from"), until - PERIOD, "from")
+        until = moment(request.query_params.get("to"), "to") or timezone.now()
+        since = moment(request.query_params.get("from"), "from") or until - PERIOD
         if not timedelta(0) <= until - since <= LONGEST:
             raise InvalidInput.of("from", "from lies before to, by at most 366 days.")
         rows = self.filter_queryset(Approval.objects.visible_to(request.user))

@@ -1,10 +1,9 @@
 """The routes of tools."""
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from django.utils import timezone
-from django.utils.dateparse import parse_datetime
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.decorators import action
 from rest_framework.request import Request
@@ -12,6 +11,7 @@ from rest_framework.response import Response
 
 from controlplane.kit.api import ScopedViewSet
 from controlplane.kit.errors import InvalidInput
+from controlplane.kit.periods import moment
 from tools import services
 from tools.filters import ToolFilter
 from tools.functions import registry
@@ -27,19 +27,6 @@ from tools.serializers import (
 from tools.usage import LONGEST, usage
 
 _PERIOD = timedelta(days=30)
-
-
-def moment(text: str | None, default: datetime, field: str) -> datetime:
-    """A time of the query string; 422 where it is none. A day means its beginning."""
-    if not text:
-        return default
-    try:
-        found = parse_datetime(text if "T" in text or " " in text else f"{text}T00:00:00Z")
-    except ValueError:
-        found = None
-    if found is None:
-        raise InvalidInput.of(field, f"{field} must be an ISO-8601 time.")
-    return found if timezone.is_aware(found) else timezone.make_aware(found)
 
 
 class ToolViewSet(ScopedViewSet):
@@ -89,8 +76,8 @@ class ToolViewSet(ScopedViewSet):
     def usage(self, request: Request, pk: str = "") -> Response:
         """Calls, errors, latency and cost of a period: in all, by day, by agent, by workflow."""
         tool = self.get_object()
-        until = moment(request.query_params.get("to"), timezone.now(), "to")
-        since = moment(request.query_params.get("from"), until - _PERIOD, "from")
+        until = moment(request.query_params.get("to"), "to") or timezone.now()
+        since = moment(request.query_params.get("from"), "from") or until - _PERIOD
         if not timedelta(0) <= until - since <= LONGEST:
             raise InvalidInput.of("from", "from lies before to, by at most 366 days.")
         return Response(usage(tool, since, until))

@@ -1,0 +1,32 @@
+"""Answers in other formats than JSON: chosen by ?format=, else by the Accept header."""
+
+from typing import Any
+
+from rest_framework.request import Request
+from rest_framework.views import APIView
+
+from controlplane.kit.errors import InvalidInput
+from controlplane.kit.json import OrjsonRenderer
+
+
+class FormatView(APIView):
+    """A view whose `renderer_classes` can be named by ?format=. DRF's own parameter of that name is
+    switched off, because it answers 404 where a format is not known."""
+
+    def perform_content_negotiation(self, request: Request, force: bool = False) -> Any:
+        """(renderer, media type); 422 where no renderer has the format that is asked for."""
+        wanted = request.query_params.get("format")
+        if not wanted or force:
+            return super().perform_content_negotiation(request, force)
+        renderers = self.get_renderers()
+        for renderer in renderers:
+            if renderer.format == wanted:
+                return renderer, renderer.media_type
+        known = ", ".join(dict.fromkeys(str(r.format) for r in renderers if r.format != "api"))
+        raise InvalidInput.of("format", f"format is one of {known}.", "invalid_choice")
+
+    def handle_exception(self, exc: Exception) -> Any:
+        """A refusal is JSON, whatever was asked for."""
+        self.request.accepted_renderer = OrjsonRenderer()
+        self.request.accepted_media_type = OrjsonRenderer.media_type
+        return super().handle_exception(exc)
