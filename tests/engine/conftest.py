@@ -17,6 +17,8 @@ from tests.engine import functions
 from tests.engine.house import House
 from tests.support import session
 from tests.support.cast import make_user
+from tests.support.client import Client
+from tests.support.stack import Stack
 
 
 @pytest.fixture(scope="session")
@@ -68,6 +70,12 @@ def house(
         gate.set()
     house.stop()
     assert not house.errors, house.errors
+
+
+@pytest.fixture
+def eva(stack: Stack) -> Client:
+    """A new user of the real processes, owner of a project of her own."""
+    return stack.register("Eva")
 
 
 @pytest.fixture
