@@ -15,6 +15,9 @@ from tests.support import assets, chromium, locks
 from tests.support.servers import KEYS
 
 OLDEST = "15"
+TWO_CORES = ("-n", "2", "--dist", "loadfile")
+# Where SQL is written by hand; what only the ORM writes is Django's to prove.
+OF_SQL = ("runs", "analytics", "governance", "projects", "tests/engine")
 PYTEST = [sys.executable, "-m", "pytest", "-q", "--no-header", "--durations=5"]
 
 
@@ -80,8 +83,10 @@ def check() -> bool:
 
 
 def unit() -> bool:
-    """Everything without a mark: one process, the database of the session."""
-    return pytest("-m", "not (contract or platform or browser or chaos or scale)")
+    """Everything without a mark: a process for each of two cores, each with a database of its
+    own."""
+    marks = "not (contract or platform or browser or chaos or scale)"
+    return pytest(*TWO_CORES, "-m", marks)
 
 
 def contract() -> bool:
@@ -110,7 +115,9 @@ def postgres_15() -> bool:
         say(f"PostgreSQL {OLDEST} is not here (SPARKOPS_TEST_PG names its bin folder): left out")
         return True
     marks = "not (platform or browser or chaos or scale or long)"
-    return pytest("--database-only", "-m", marks, SPARKOPS_POSTGRES_BIN=str(binaries))
+    return pytest(
+        *TWO_CORES, "--database-only", "-m", marks, *OF_SQL, SPARKOPS_POSTGRES_BIN=str(binaries)
+    )
 
 
 def browser() -> bool:
