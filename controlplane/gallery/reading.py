@@ -127,6 +127,15 @@ READING = (
         "_tooltip",
         {"plain": {"word": "p95", "text": "95 of 100 runs took less than this.", "id": "sample"}},
     ),
+    Specimen(
+        "_cost",
+        {
+            "priced": {"object": {"cost": "0.0418", "currency": "USD"}},
+            "partly": {"object": {"cost": "0.0418", "currency": "USD", "unpriced_calls": 2}},
+            "unpriced": {"object": {"cost": None, "unpriced_calls": 1}},
+            "none": {"object": {"cost": None}},
+        },
+    ),
     Specimen("_log", {"lines": {"lines": LINES}, "none": {"lines": []}}),
     Specimen(
         "_timeline",

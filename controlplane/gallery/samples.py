@@ -127,8 +127,7 @@ class Thing(NamedTuple):
 
 def _cells(*cells: tuple[str, Any, str]) -> list[dict[str, Any]]:
     return [
-        {"template": f"kit/cells/_{kind}.html", "value": value, "css": css}
-        for kind, value, css in cells
+        {"kind": kind, "template": "", "value": value, "css": css} for kind, value, css in cells
     ]
 
 

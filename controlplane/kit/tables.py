@@ -9,9 +9,10 @@ RIGHT = {"money", "cost", "ms", "count"}
 
 @dataclass(frozen=True)
 class Column:
-    """One column. `name` is a path of attributes (`workflow.name`), `kind` names a template of
-    kit/cells/, `sort` a field to order by, `narrow` the cell's place on a narrow screen: lead,
-    side, meta or wide-only."""
+    """One column. `name` is a path of attributes (`workflow.name`). `kind` says how a value is
+    drawn (controlplane.templatetags.cells), unless the column has a `template` of its own. `sort`
+    is a field to order by, `narrow` the cell's place on a narrow screen: lead, side, meta or
+    wide-only."""
 
     name: str
     label: str
@@ -24,11 +25,6 @@ class Column:
     def css(self) -> str:
         """Classes of its cells."""
         return f"{self.narrow} number" if self.kind in RIGHT else self.narrow
-
-    @property
-    def cell_template(self) -> str:
-        """The template that draws a value."""
-        return self.template or f"kit/cells/_{self.kind}.html"
 
     def value(self, row: Any) -> Any:
         """What this column shows of `row`; None where the path breaks off."""
@@ -92,6 +88,7 @@ def body_row(columns: Iterable[Column], row: Any, menu: Sequence[Verb] = ()) -> 
         "menu": list(menu),
         "menu_label": f"Actions of {row}",
         "cells": [
-            {"template": c.cell_template, "value": c.value(row), "css": c.css} for c in columns
+            {"kind": c.kind, "template": c.template, "value": c.value(row), "css": c.css}
+            for c in columns
         ],
     }

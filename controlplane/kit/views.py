@@ -125,6 +125,7 @@ class ListView(KitView):
         return {
             "title": self.get_title(),
             "noun": self.noun,
+            "event": self.event,
             "path": self.request.path,
             "full_path": self.request.get_full_path(),
             "table": self.get_table(rows, order),

@@ -1,16 +1,19 @@
 """What templates call: formatters, icons, times and status looks."""
 
-from datetime import UTC, datetime
 from typing import Any
 
 from django import template
-from django.templatetags.static import static
-from django.utils.html import format_html
-from django.utils.safestring import SafeString
 
-from controlplane.templatetags import formats, jsontext
+from controlplane.templatetags import cells, formats, jsontext, marks, menus
 
 register = template.Library()
+
+register.simple_tag(marks.icon, name="icon")
+register.simple_tag(marks.shape, name="shape")
+register.simple_tag(marks.ago, name="ago")
+register.simple_tag(cells.cells, name="cells")
+register.simple_tag(cells.status_pill, name="pill")
+register.simple_tag(menus.row_menu, name="row_menu")
 
 register.filter("duration_ms", formats.format_duration)
 register.filter("count", formats.format_count)
@@ -28,44 +31,6 @@ register.filter("visible", jsontext.visible_text)
 def money(amount: Any, currency: str | None = "USD") -> str:
     """An amount with its currency's sign, or `unpriced`."""
     return formats.format_money(amount, currency or "USD")
-
-
-@register.simple_tag
-def icon(name: str, css: str = "") -> SafeString:
-    """An outline of the sprite; decoration only, so hidden from readers."""
-    return format_html(
-        '<svg class="icon {}" aria-hidden="true"><use href="{}#{}"/></svg>',
-        css,
-        static("img/icons.svg"),
-        name,
-    )
-
-
-@register.simple_tag
-def shape(status: Any) -> SafeString:
-    """The shape of a state in its colour; the word must stand beside it or in its label."""
-    look = formats.look_of(status)
-    return format_html(
-        '<svg class="shape tone-{}{}" aria-hidden="true"><use href="{}#state-{}"/></svg>',
-        look.tone,
-        " pulse" if look.shape == "running" else "",
-        static("img/icons.svg"),
-        look.shape,
-    )
-
-
-@register.simple_tag
-def ago(moment: datetime | None, css: str = "") -> SafeString:
-    """A time in relative words with the exact time on hover; kept fresh by app.js."""
-    if moment is None:
-        return format_html('<span class="faint">{}</span>', formats.NONE)
-    return format_html(
-        '<time class="{}" datetime="{}" title="{}" data-ago>{}</time>',
-        css,
-        moment.astimezone(UTC).isoformat(),
-        formats.format_moment(moment),
-        formats.format_ago(moment),
-    )
 
 
 @register.filter

@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 
-from controlplane.templatetags import formats, jsontext, sparkops
+from controlplane.templatetags import formats, jsontext, marks, sparkops
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 
@@ -53,7 +53,7 @@ def test_a_time_is_told_relative_to_now(past, text):
 
 
 def test_a_relative_time_carries_the_exact_one():
-    html = sparkops.ago(datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC))
+    html = marks.ago(datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC))
     assert 'title="2026-01-02 03:04:05 UTC"' in html
     assert 'datetime="2026-01-02T03:04:05+00:00"' in html
 
