@@ -101,3 +101,13 @@ def test_open_sockets_and_a_running_step_do_not_hold_up_the_end(
     wait_for(
         lambda: status_of(user.login(user.email), run, "s0") == "running", 20, "the step again"
     )
+
+
+def test_the_first_request_after_postgres_was_killed_is_answered(
+    instance: Instance, user: Client
+) -> None:
+    before = instance.pid("postgres")
+    os.kill(before, signal.SIGKILL)
+    wait_for(lambda: instance.pid("postgres") not in {0, before}, 15, "restart of PostgreSQL")
+    wait_for(instance.is_ready, 20, "ready again")
+    assert [user.get("/runs").status_code for _ in range(4)] == [200] * 4
