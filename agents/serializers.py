@@ -182,11 +182,16 @@ class BucketSerializer(FiguresSerializer):
 
 
 class MetricsSerializer(serializers.Serializer):
-    """What GET /agents/{id}/metrics answers (besides from and to)."""
+    """What GET /agents/{id}/metrics answers."""
 
     bucket = serializers.ChoiceField(["hour", "day"])
     buckets = BucketSerializer(many=True)
     totals = FiguresSerializer()
+
+    def get_fields(self) -> dict[str, Any]:
+        """With the range, whose names are words of Python."""
+        period = {name: serializers.DateTimeField() for name in ("from", "to")}
+        return {**period, **super().get_fields()}
 
 
 class InstanceSerializer(serializers.ModelSerializer):

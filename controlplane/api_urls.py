@@ -5,6 +5,7 @@ from rest_framework.routers import SimpleRouter
 
 from agents.api import InstanceViewSet
 from analytics import api as analytics
+from controlplane.api_views import DocsView, SchemaView
 from governance.approval_api import ApprovalViewSet
 from governance.audit_api import AuditEntryViewSet
 from projects import auth_api
@@ -45,6 +46,8 @@ ONE = "(?P<pk>[^/.]+)"
 LIST = {"get": "list"}
 
 urlpatterns: list[URLPattern | URLResolver] = [
+    re_path("^schema/?$", SchemaView.as_view(), name="schema"),
+    re_path("^docs/?$", DocsView.as_view(), name="docs"),
     *(
         re_path(rf"^analytics/{name}/?$", view.as_view(), name=f"analytics-{name}")
         for name, view in REPORTS.items()

@@ -223,6 +223,27 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "SCHEMA_PATH_PREFIX": "/api/v1",
+    "SWAGGER_UI_SETTINGS": {"deepLinking": True, "persistAuthorization": False},
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "controlplane.openapi.finish",
+    ],
+    # Choices that several serializers name alike.
+    "ENUM_NAME_OVERRIDES": {
+        "RunStatusEnum": "runs.states.RunStatus",
+        "RunTriggerEnum": "runs.states.Trigger",
+        "StartTriggerEnum": [("manual", "manual"), ("api", "api")],
+        "StepStatusEnum": "runs.states.StepStatus",
+        "ToolStatusEnum": "tools.models.Tool.Status",
+        "ToolKindEnum": "tools.models.Kind",
+        "AgentStatusEnum": "agents.models.Agent.Status",
+        "AgentKindEnum": "agents.models.Kind",
+        "InstanceStateEnum": "agents.models.Instance.State",
+        "WorkflowStatusEnum": "workflows.models.Workflow.Status",
+        "WorkflowVersionStateEnum": "workflows.models.WorkflowVersion.State",
+        "ProjectStatusEnum": "projects.models.Project.Status",
+        "ApprovalStatusEnum": "governance.models.Approval.Status",
+    },
 }
 
 # Sanctioned inversions (docs/architecture.md): called by name so that the floor imports no app.

@@ -1,13 +1,20 @@
 """The table of contents of the site."""
 
 from django.contrib import admin
-from django.urls import include, path
+from django.urls import include, path, re_path
 
 from controlplane import health, views
+from controlplane.api_views import RootView
+
+handler400 = "controlplane.faults.bad_request"
+handler403 = "controlplane.faults.forbidden"
+handler404 = "controlplane.faults.not_found"
+handler500 = "controlplane.faults.server_error"
 
 urlpatterns = [
     path("health/live", health.live, name="health-live"),
     path("health/ready", health.ready, name="health-ready"),
+    re_path("^api/v1/?$", RootView.as_view(), name="api-root"),
     path("api/v1/", include("controlplane.api_urls")),
     path("accounts/", include("projects.account_urls")),
     path("admin/", admin.site.urls),

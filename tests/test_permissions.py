@@ -69,6 +69,10 @@ PASSWORDS = {"current_password": "wrong", "new_password": PASSWORD}
 INVITE = {"email": "x@example.com", "role": "viewer"}
 
 API: list[Row] = [
+    # the API about itself
+    Row("GET", "", EVERYBODY, 200),
+    Row("GET", "/schema", EVERYBODY, 200),
+    Row("GET", "/docs", EVERYBODY, 200),
     # accounts: the answers of EVERYBODY and ANYONE are the same for all of them
     Row("POST", "/auth/register", EVERYBODY, 201, REGISTER),
     Row("POST", "/auth/login", EVERYBODY, 401, SIGN_IN),
@@ -138,6 +142,12 @@ API: list[Row] = [
     Row("GET", "/approvals/{approval}", VIEWER, 200),
     Row("POST", "/approvals/{approval}/approve", OPERATOR, 200),
     Row("POST", "/approvals/{approval}/reject", OPERATOR, 200, {"comment": "No."}),
+    # reports: of the projects of whoever asks
+    Row("GET", "/analytics/overview", ANYONE, 200),
+    Row("GET", "/analytics/runs", ANYONE, 200),
+    Row("GET", "/analytics/costs", ANYONE, 200),
+    Row("GET", "/analytics/agents", ANYONE, 200),
+    Row("GET", "/analytics/workflows", ANYONE, 200),
     # tools
     Row("GET", "/tools", VIEWER, 200, stranger=LIST),
     Row("GET", "/tools/functions", ANYONE, 200),
@@ -162,6 +172,7 @@ API: list[Row] = [
     Row("POST", "/agents/{agent}/rollback", OPERATOR, 409, {"version": 1}),
     Row("GET", "/agents/{agent}/health", VIEWER, 200),
     Row("GET", "/agents/{agent}/metrics", VIEWER, 200),
+    Row("GET", "/agents/{agent}/runs", VIEWER, 200),
     Row("GET", "/agents/{agent}/versions", VIEWER, 200),
     Row("GET", "/agents/{agent}/versions/{one}", VIEWER, 200),
     Row("GET", "/agents/{agent}/versions/{one}/diff", VIEWER, 200),
@@ -177,6 +188,8 @@ API: list[Row] = [
     Row("POST", "/workflows/{trashed_workflow}/restore", OPERATOR, 200),
     Row("POST", "/workflows/{workflow}/validate", VIEWER, 200),
     Row("POST", "/workflows/{draft}/publish", OPERATOR, 201),
+    Row("GET", "/workflows/{workflow}/runs", VIEWER, 200),
+    Row("GET", "/workflows/{workflow}/analytics", VIEWER, 200),
     Row("GET", "/workflows/{workflow}/versions", VIEWER, 200),
     Row("GET", "/workflows/{workflow}/versions/{one}", VIEWER, 200),
     Row("GET", "/workflows/{workflow}/versions/{one}/diff", VIEWER, 200),

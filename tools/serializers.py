@@ -126,7 +126,7 @@ class TryResultSerializer(serializers.Serializer):
     response = ObjectField(allow_null=True)
 
 
-class FiguresSerializer(serializers.Serializer):
+class CallFiguresSerializer(serializers.Serializer):
     """What became of a set of calls."""
 
     calls = serializers.IntegerField()
@@ -136,19 +136,19 @@ class FiguresSerializer(serializers.Serializer):
     cost = serializers.CharField(allow_null=True)
 
 
-class DayFiguresSerializer(FiguresSerializer):
+class DayFiguresSerializer(CallFiguresSerializer):
     """The calls of one day."""
 
     at = serializers.DateTimeField()
 
 
-class AgentFiguresSerializer(FiguresSerializer):
+class AgentFiguresSerializer(CallFiguresSerializer):
     """The calls of one agent."""
 
     agent = serializers.UUIDField()
 
 
-class WorkflowFiguresSerializer(FiguresSerializer):
+class WorkflowFiguresSerializer(CallFiguresSerializer):
     """The calls of one workflow."""
 
     workflow = serializers.UUIDField()
@@ -164,7 +164,7 @@ class ErrorCountSerializer(serializers.Serializer):
 class UsageSerializer(serializers.Serializer):
     """What GET /tools/{id}/usage answers."""
 
-    totals = FiguresSerializer()
+    totals = CallFiguresSerializer()
     days = DayFiguresSerializer(many=True)
     agents = AgentFiguresSerializer(many=True)
     workflows = WorkflowFiguresSerializer(many=True)

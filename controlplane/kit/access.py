@@ -10,6 +10,7 @@ from rest_framework.request import Request
 
 from controlplane.kit import rates
 from controlplane.kit.errors import DomainError, InvalidInput, from_django
+from controlplane.kit.filters import parameters
 from controlplane.kit.ids import parse_uuid
 from controlplane.kit.permissions import permission_name
 from controlplane.kit.rates import client_address
@@ -118,8 +119,16 @@ class FilterBackend:
         return queryset.order_by(*names)
 
     def get_schema_operation_parameters(self, view: Any) -> list[dict[str, Any]]:
-        """OpenAPI of ordering, search and project."""
-        return [
-            {"name": name, "in": "query", "required": False, "schema": {"type": "string"}}
-            for name in ("ordering", "search", "project")
+        """OpenAPI of project, ordering, and the filters of the list."""
+        allowed = ", ".join(sorted(getattr(view, "ordering_fields", ("created_at",))))
+        found = [
+            {"name": "project", "in": "query", "schema": {"type": "string", "format": "uuid"}},
+            {
+                "name": "ordering",
+                "in": "query",
+                "schema": {"type": "string"},
+                "description": f"Several with commas, - for the reverse: {allowed}.",
+            },
         ]
+        filterset_class = getattr(view, "filterset_class", None)
+        return found + (parameters(filterset_class) if filterset_class else [])

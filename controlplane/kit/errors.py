@@ -197,6 +197,7 @@ def problem_response(exc: Exception, context: dict[str, Any]) -> Response | None
         headers["Retry-After"] = str(retry_after)
     if error.status == status.HTTP_401_UNAUTHORIZED:
         headers["WWW-Authenticate"] = "Bearer"
-    return Response(
-        body, status=error.status, headers=headers, content_type="application/problem+json"
-    )
+    # The browsable API draws the same body as a page.
+    is_page = getattr(getattr(request, "accepted_renderer", None), "format", "") == "api"
+    kind = None if is_page else "application/problem+json"
+    return Response(body, status=error.status, headers=headers, content_type=kind)

@@ -64,7 +64,7 @@ class ManyFilter(django_filters.Filter):
             "text": lambda value: "\x00" not in value and len(value) <= 200,
         }[of]
         super().__init__(field_name=field_name, label=label, accepts=accepts, **kwargs)
-        self.options, self.looks, self.array = options, looks, array
+        self.options, self.looks, self.array, self.of = options, looks, array, of
 
     def filter(self, qs: QuerySet, value: list[str]) -> QuerySet:
         """The rows with one of the values (of an array: with all of them)."""
@@ -116,6 +116,33 @@ class ListFilterSet(django_filters.FilterSet):
     def by_before(self, queryset: QuerySet, name: str, value: Any) -> QuerySet:
         """Rows before this time."""
         return queryset.filter(**{f"{self.period_field}__lt": value})
+
+
+def parameters(filterset_class: Any) -> list[dict[str, Any]]:
+    """The filters as OpenAPI describes query parameters."""
+    return [
+        {"name": name, "in": "query", "required": False, "schema": _schema(item)}
+        for name, item in filterset_class.base_filters.items()
+    ]
+
+
+def _schema(item: Any) -> dict[str, Any]:
+    if isinstance(item, ManyFilter):
+        values = {"type": "string"}
+        if item.of == "id":
+            values["format"] = "uuid"
+        elif item.of is None and not callable(item.options):
+            values["enum"] = [str(value) for value, _ in item.options]
+        return {"type": "array", "items": values}
+    if isinstance(item, django_filters.IsoDateTimeFilter):
+        return {"type": "string", "format": "date-time"}
+    if isinstance(item, django_filters.UUIDFilter):
+        return {"type": "string", "format": "uuid"}
+    if isinstance(item, django_filters.BooleanFilter):
+        return {"type": "boolean"}
+    if isinstance(item, django_filters.ChoiceFilter):
+        return {"type": "string", "enum": [str(value) for value, _ in item.extra["choices"]]}
+    return {"type": "string"}
 
 
 def without(request: HttpRequest, *names: str) -> str:
