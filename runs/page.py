@@ -100,13 +100,16 @@ class RunPage(DetailView):
         ]  # fmt: skip
         chosen, opened = self.request.GET.get("step", ""), self.request.GET.get("open", "")
         rows, ticks, _ = timeline.rows(bars, timezone.now(), chosen=chosen, opened=opened)
-        counts = {s: sum(bar.status == s for bar in bars) for s in ("succeeded", "failed")}
-        active = sum(bar.status in timeline.LIVE for bar in bars)
-        ahead = sum(bar.status in ("pending", "ready") for bar in bars)
+        counted = {
+            name: sum(bar.status in words for bar in bars)
+            for name, words in {
+                "done": {"succeeded"}, "failed": {"failed"}, "skipped": {"skipped", "cancelled"},
+                "active": timeline.LIVE, "ahead": {"pending", "ready"},
+            }.items()
+        }  # fmt: skip
         return {
             "rows": rows, "ticks": ticks, "opened": opened,
-            "counts": {"done": counts["succeeded"], "failed": counts["failed"],
-                       "active": active, "ahead": ahead, "all": len(bars)},
+            "counts": counted,
             "is_cut": len(steps) == STEPS_SHOWN,
             "is_running": any(bar.status == "running" for bar in bars),
         } | self.step_drawer(chosen, fields)  # fmt: skip
