@@ -9,9 +9,11 @@ from django.utils import timezone
 
 from agents.health import SILENT_SECONDS
 from controlplane.kit.ids import uuid7
+from controlplane.kit.links import MOST_TOLD, Link
 from controlplane.kit.models import Row, ScopedQuerySet, SoftDeletedRow
 from projects.models import Environment, Project, slug_rule
 from projects.people import name_rule
+from tools.models import Tool
 
 
 class Kind(models.TextChoices):
@@ -97,6 +99,36 @@ class AgentVersion(Row):
     def project_id(self) -> UUID:
         """The project of the agent."""
         return self.agent.project_id
+
+
+class AgentTool(Link):
+    """The current version of an agent names a tool; kept by agents.services."""
+
+    agent = models.ForeignKey(Agent, models.CASCADE, related_name="tool_links")
+    tool = models.ForeignKey(Tool, models.RESTRICT, related_name="agent_links")
+
+    class Meta:
+        db_table = "agent_tool"
+        constraints = [
+            models.UniqueConstraint(fields=["agent", "tool"], name="agent_tool_once")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.agent} calls {self.tool}"
+
+    @classmethod
+    def users(cls, links: models.QuerySet, *, hard: bool) -> list[str]:
+        """The agents; from the trash a tool comes back as it was, so only a hard end is refused."""
+        if not hard:
+            return []
+        rows = links.filter(agent__deleted_at=None).order_by("agent__name")
+        names = rows.values_list("agent__name", flat=True)[:MOST_TOLD]
+        return [f"the agent {name}" for name in names]
+
+    @classmethod
+    def of_trash(cls, links: models.QuerySet) -> models.QuerySet:
+        """Those of deleted agents."""
+        return links.filter(agent__deleted_at__isnull=False)
 
 
 class Deployment(Row):

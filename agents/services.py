@@ -1,6 +1,6 @@
 """The verbs of agents: making them, changing them by versions, rolling back."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -8,9 +8,9 @@ from django.db import transaction
 from django.db.models import Max
 
 from agents import config as configs
-from agents.models import Agent, AgentVersion, Deployment
+from agents.models import Agent, AgentTool, AgentVersion, Deployment
 from agents.providers import HOME
-from controlplane.kit import audit
+from controlplane.kit import audit, links
 from controlplane.kit.egress.addresses import host_matches
 from controlplane.kit.errors import DomainError, FieldProblem, InvalidInput
 from projects.models import Project, Secret
@@ -115,6 +115,22 @@ def _add_version(
         note=note[:500],
         created_by_name=str(author)[:120] if author else "system",
     )
+    _link_tools(agent, config.get("tools") or [])
+
+
+def _link_tools(agent: Agent, slugs: Sequence[str]) -> None:
+    """Say which tools the current version names. Their rows are locked, so that none of them is
+    deleted in the meantime; one that is gone already is InvalidInput."""
+    rows = Tool.objects.select_for_update(of=("self",), no_key=True).alive()
+    tools = rows.filter(project_id=agent.project_id, slug__in=slugs).order_by("pk")
+    found = {tool.slug: tool for tool in tools}
+    if missing := [slug for slug in slugs if slug not in found]:
+        message = f"This project has no tool {missing[0]}."
+        raise InvalidInput.of("config.tools", message, "does_not_exist")
+    agent.tool_links.exclude(tool__in=found.values()).delete()
+    AgentTool.objects.bulk_create(
+        (AgentTool(agent=agent, tool=tool) for tool in found.values()), ignore_conflicts=True
+    )
 
 
 @transaction.atomic
@@ -142,9 +158,10 @@ def roll_back(agent: Agent, *, number: int, note: str = "", actor: User | None) 
 
 
 def used_by(agent: Agent, *, hard: bool = False) -> list[str]:
-    """What hangs on an agent, in words, as far as this app knows: deployments that are not
-    retired. A retired one forbids only deleting for good, for its history would go with it."""
+    """What hangs on an agent, in words: its deployments that are not retired, and what calls it. A
+    retired one forbids only deleting for good, for its history would go with it."""
     rows = Deployment.objects.filter(agent=agent).select_related("environment")
     if not hard:
         rows = rows.exclude(phase=Deployment.Phase.RETIRED)
-    return [f"its deployment in {row.environment.name}" for row in rows[:20]]
+    deployed = [f"its deployment in {row.environment.name}" for row in rows[:20]]
+    return deployed + links.users_of(agent, hard=hard)

@@ -65,10 +65,6 @@ class WorkflowViewSet(ScopedViewSet):
         version = {"version": head.number, "sha256": head.sha256} if head else {}
         return {**super().facts(row), **version}
 
-    def used_by(self, row: Workflow, *, hard: bool) -> list[str]:
-        """Other workflows that start it."""
-        return services.users_of(row.project_id, "workflow", row.slug)
-
     @extend_schema(request=ValidateBody, responses=ValidationSerializer)
     @action(detail=True, methods=["post"])
     def validate(self, request: Request, pk: str = "") -> Response:

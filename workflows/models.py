@@ -6,8 +6,11 @@ from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.indexes import GinIndex
 from django.db import models
 
+from agents.models import Agent
+from controlplane.kit.links import MOST_TOLD, Link
 from controlplane.kit.models import Row, SoftDeletedRow
 from projects.models import Project, name_rule, slug_rule
+from tools.models import Tool
 from workflows.graph.layout import with_layout
 
 
@@ -94,3 +97,44 @@ class WorkflowVersion(Row):
     def drawn(self) -> dict[str, Any]:
         """The definition with the positions of its steps."""
         return with_layout(self.definition, self.layout)
+
+
+class WorkflowUse(Link):
+    """The newest or the released version of a workflow calls a tool, an agent or a workflow; kept
+    by workflows.uses. What does not exist (yet) has no row, nor has a workflow that calls itself.
+    """
+
+    workflow = models.ForeignKey(Workflow, models.CASCADE, related_name="use_links")
+    tool = models.ForeignKey(Tool, models.RESTRICT, null=True, related_name="workflow_links")
+    agent = models.ForeignKey(Agent, models.RESTRICT, null=True, related_name="workflow_links")
+    called = models.ForeignKey(Workflow, models.RESTRICT, null=True, related_name="caller_links")
+    # Named by the released version, not only by a draft.
+    is_released = models.BooleanField(default=False)
+
+    class Meta:
+        db_table = "workflow_use"
+        constraints = [
+            models.CheckConstraint(
+                name="workflow_use_one",
+                condition=models.Q(tool__isnull=False, agent=None, called=None)
+                | models.Q(tool=None, agent__isnull=False, called=None)
+                | models.Q(tool=None, agent=None, called__isnull=False),
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.workflow} calls {self.tool or self.agent or self.called}"
+
+    @classmethod
+    def users(cls, links: models.QuerySet, *, hard: bool) -> list[str]:
+        """The workflows. What only a draft names may go to the trash, except another workflow."""
+        rows = links.filter(workflow__deleted_at=None)
+        if not hard:
+            rows = rows.filter(models.Q(is_released=True) | models.Q(called__isnull=False))
+        names = rows.order_by("workflow__name").values_list("workflow__name", flat=True)
+        return [f"the workflow {name}" for name in names[:MOST_TOLD]]
+
+    @classmethod
+    def of_trash(cls, links: models.QuerySet) -> models.QuerySet:
+        """Those of deleted workflows."""
+        return links.filter(workflow__deleted_at__isnull=False)

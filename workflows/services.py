@@ -1,10 +1,9 @@
 """The verbs of workflows: making them, saving drafts, releasing versions."""
 
 from typing import Any
-from uuid import UUID
 
 from django.db import transaction
-from django.db.models import Max, Q
+from django.db.models import Max
 from django.utils import timezone
 
 from controlplane.kit import audit, storable
@@ -17,6 +16,7 @@ from workflows.graph import MAX_NODES, Fault, check, definition_sha256
 from workflows.graph.check import count_nodes
 from workflows.graph.layout import split_layout, uses_of
 from workflows.models import Workflow, WorkflowVersion
+from workflows.uses import relink
 
 LARGEST_DEFINITION_BYTES = 4 * 1024 * 1024
 State = WorkflowVersion.State
@@ -88,6 +88,7 @@ def insert(*, author: User | None, definition: dict[str, Any], **fields: Any) ->
     workflow.save(force_insert=True)
     workflow.head = _version(workflow, 1, _parts(definition), author)
     workflow.save(update_fields=["head"])
+    relink(workflow)
     return workflow
 
 
@@ -101,6 +102,7 @@ def change(workflow: Workflow, *, author: User | None, **fields: Any) -> Workflo
     if definition is not None:
         save_draft(workflow, definition, author=author)
     workflow.save()
+    relink(workflow)
     return workflow
 
 
@@ -152,11 +154,13 @@ def publish(workflow: Workflow, *, actor: Any, note: str = "") -> WorkflowVersio
     draft = row.head
     if draft is None or draft.state != State.DRAFT:
         raise InvalidTransition("There is no draft to publish.", code="nothing_to_publish")
+    row.released = draft
+    # Before the check: from here on nothing that is called can be deleted.
+    relink(row)
     refuse_faults(faults_of(row, draft.drawn))
     draft.state, draft.released_at = State.RELEASED, timezone.now()
     draft.note = note or draft.note
     draft.save(update_fields=["state", "released_at", "note", "updated_at"])
-    row.released = draft
     row.save(update_fields=["released", "updated_at"])
     workflow.head = workflow.released = draft
     audit.record("workflow.published", actor=actor, project_id=row.project_id, target=row,
@@ -181,6 +185,7 @@ def restore_version(
     draft.note = note or f"Restored from version {number}"
     draft.save(update_fields=["note"])
     row.save(update_fields=["head", "updated_at"])
+    relink(row)
     audit.record("workflow.version_restored", actor=actor, project_id=row.project_id, target=row,
                  after={"from": number, "version": draft.number})  # fmt: skip
     return draft
@@ -197,15 +202,7 @@ def deprecate(version: WorkflowVersion, *, actor: Any) -> WorkflowVersion:
     version.save(update_fields=["state", "updated_at"])
     row.released = row.versions.filter(state=State.RELEASED).order_by("-number").first()
     row.save(update_fields=["released", "updated_at"])
+    relink(row)
     audit.record("workflow.version_deprecated", actor=actor, project_id=row.project_id,
                  target=row, after={"version": version.number})  # fmt: skip
     return version
-
-
-def users_of(project_id: UUID, kind: str, slug: str) -> list[str]:
-    """The workflows whose newest or released version calls a tool, agent or workflow (`kind`) of
-    that slug, in words for people; at most 20."""
-    calling = WorkflowVersion.objects.filter(uses__contains=[f"{kind}:{slug}"])
-    rows = Workflow.objects.alive().filter(project_id=project_id)
-    rows = rows.filter(Q(head__in=calling) | Q(released__in=calling))
-    return [f"the workflow {name}" for name in rows.values_list("name", flat=True)[:20]]

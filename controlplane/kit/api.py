@@ -14,7 +14,7 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from controlplane.kit import audit
+from controlplane.kit import audit, links
 from controlplane.kit.errors import InUse, InvalidInput, PreconditionFailed, from_django
 from controlplane.kit.ids import parse_uuid
 from controlplane.kit.permissions import permission_name, require
@@ -238,6 +238,8 @@ class ScopedViewSet(viewsets.ModelViewSet):
     # Not named delete: DRF binds HTTP methods to attributes of those names.
     def remove(self, row: Any, *, hard: bool) -> None:
         """Delete with its audit row, for the API and for the page; InUse names what hangs on it."""
+        # Locked, so that nothing begins to use it between the question and the end.
+        self.model.objects.select_for_update(of=("self",)).filter(pk=row.pk).first()
         if used := self.used_by(row, hard=hard):
             raise InUse(f"Still in use by {', '.join(used)}.", extra={"used_by": used})
         self.record("deleted" if hard else "trashed", row, before=self.facts(row))
@@ -250,6 +252,7 @@ class ScopedViewSet(viewsets.ModelViewSet):
 
     def delete_for_good(self, row: Any) -> None:
         """Delete; what the database still protects is named."""
+        links.release(row)
         try:
             row.delete()
         except (ProtectedError, RestrictedError) as exc:
@@ -299,7 +302,7 @@ class ScopedViewSet(viewsets.ModelViewSet):
 
     def used_by(self, row: Any, *, hard: bool) -> list[str]:
         """What forbids deleting `row`, in words; empty where nothing does."""
-        return []
+        return links.users_of(row, hard=hard)
 
     def facts(self, row: Any) -> dict[str, Any]:
         """What the audit log keeps of a row."""

@@ -182,6 +182,7 @@ class DeleteDialog(KitView):
             "soft": row.soft_deletes,
             "hangers": self.get_hangers(row),
             "blocked": self.get_door().used_by(row, hard=False),
+            "held": self.get_door().used_by(row, hard=True) if row.soft_deletes else [],
             "action": self.request.path,
             "back": row.get_absolute_url(),
             "hard": self.request.POST.get("hard") == "true",

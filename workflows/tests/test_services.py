@@ -65,17 +65,6 @@ def test_what_a_version_uses_is_kept(project):
     )  # fmt: skip
     version = create(project, definition=definition).head
     assert version.uses == ["agent:packer", "tool:noop", "tool:weather", "workflow:other"]
-    assert services.users_of(project.pk, "tool", "noop") == ["the workflow W"]
-    assert services.users_of(project.pk, "tool", "sky") == []
-    assert services.users_of(project.pk, "agent", "packer") == ["the workflow W"]
-
-
-def test_uses_of_another_project_or_of_the_trash_do_not_count(project, bo):
-    workflow = create(project, definition=graph(step("a", "tool", tool="noop")))
-    foreign = bo.memberships.get().project
-    assert services.users_of(foreign.pk, "tool", "noop") == []
-    Workflow.objects.filter(pk=workflow.pk).update(deleted_at="2026-01-01T00:00:00Z")
-    assert services.users_of(project.pk, "tool", "noop") == []
 
 
 def test_a_cycle_over_stored_workflows_is_a_fault(project):
