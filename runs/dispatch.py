@@ -270,7 +270,7 @@ class Dispatcher:
         frontier: LoadedFrontier,
     ) -> None:
         run = ledger.runs[run_id]
-        graph = self.facts.graph(conn, run.version_id)
+        graph = self.facts.graph_of(conn, run_id)
         for ended in ends:
             advance(ledger, run, graph, ended, frontier)
         if ends:

@@ -365,7 +365,7 @@ class Engine:
                 self.slots.give(c.pool)
 
     def _graph(self, conn: psycopg.Connection, c: Claimed) -> Any:
-        return self.facts.graph(conn, self.facts.run(conn, c.run_id).version_id)
+        return self.facts.graph_of(conn, c.run_id)
 
     def _start(self, conn: psycopg.Connection, c: Claimed) -> None:
         run, graph = self.facts.run(conn, c.run_id), self._graph(conn, c)

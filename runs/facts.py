@@ -1,7 +1,6 @@
 """What a worker remembers: facts of runs, compiled graphs, outputs of ended steps. All of it is
 immutable once written, so remembering is safe; each memory is bounded."""
 
-from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -23,25 +22,22 @@ V = TypeVar("V")
 
 
 class Memory(Generic[K, V]):
-    """The most recently used values, at most `size` of them."""
+    """The values put last, at most `size` of them. Looking a value up does not keep it longer: keys
+    are UUIDs, whose hashing is what this costs."""
 
     def __init__(self, size: int) -> None:
         self.size = size
-        self._items: OrderedDict[K, V] = OrderedDict()
+        self._items: dict[K, V] = {}
 
     def get(self, key: K) -> V | None:
         """The value, or None."""
-        value = self._items.get(key)
-        if value is not None:
-            self._items.move_to_end(key)
-        return value
+        return self._items.get(key)
 
     def put(self, key: K, value: V) -> None:
         """Remember a value, forgetting the oldest beyond the size."""
         self._items[key] = value
-        self._items.move_to_end(key)
         if len(self._items) > self.size:
-            self._items.popitem(last=False)
+            del self._items[next(iter(self._items))]
 
     def drop(self, key: K) -> None:
         """Forget a value, if there is one."""
@@ -74,6 +70,8 @@ class RunFacts:
     started_by_id: UUID | None
     started_by_type: str
     started_by_name: str
+    # The compiled graph of its version, once it was asked for.
+    graph: Graph | None = None
 
     def expression_root(self) -> dict[str, Any]:
         """`input`, `run` and `env` as expressions see them."""
@@ -125,11 +123,20 @@ class Facts:
 
     def run(self, conn: psycopg.Connection, run_id: UUID) -> RunFacts:
         """The facts of one run."""
-        self.load_runs(conn, [run_id])
         facts = self.runs.get(run_id)
+        if facts is None:
+            self.load_runs(conn, [run_id])
+            facts = self.runs.get(run_id)
         if facts is None:
             raise LookupError(f"run {run_id} is gone")
         return facts
+
+    def graph_of(self, conn: psycopg.Connection, run_id: UUID) -> Graph:
+        """The compiled graph of one run."""
+        facts = self.run(conn, run_id)
+        if facts.graph is None:
+            facts.graph = self.graph(conn, facts.version_id)
+        return facts.graph
 
     def graph(self, conn: psycopg.Connection, version_id: UUID) -> Graph:
         """The compiled graph of a version."""

@@ -164,7 +164,7 @@ class Ports(LoopPorts):
     ) -> ToolReply:
         """Call a tool under its own effect; a failure is told to the model."""
         step, tool = self.step, self.tools[slug]
-        call = ToolStep(step, tool, arguments, call_context(step, ordinal), ordinal)
+        call = ToolStep(step, tool, arguments, call_context(step, tool, ordinal), ordinal)
         if tool.secret_names:
             call.context.secrets = await asyncio.to_thread(secrets_of, tool, step.run.project_id)
         if call.is_declared:

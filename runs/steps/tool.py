@@ -94,15 +94,15 @@ def begin(step: StepWork) -> ToolStep:
     arguments = step.render("arguments")
     arguments = {} if arguments is None else arguments
     step.input = arguments
-    call = ToolStep(step, tool, arguments, call_context(step, 0))
+    call = ToolStep(step, tool, arguments, call_context(step, tool, 0))
     ask_gate(step, tool, arguments)
     return call
 
 
-def call_context(step: StepWork, ordinal: int) -> CallContext:
+def call_context(step: StepWork, tool: ToolCallable, ordinal: int) -> CallContext:
     """How a call of this step is made."""
     return CallContext(
-        idempotency_key=effect_key(step, ordinal),
+        idempotency_key="" if tool.effect_class == "read" else effect_key(step, ordinal),
         timeout_seconds=step.node.timeout_seconds,
         simulate=step.run.simulated,
         log=step.log,
