@@ -5,6 +5,7 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,6 +14,17 @@ from controlplane.supervisor.config import ROOT
 from tests.platform.instance import Instance
 from tests.support.servers import KEYS, TestPostgres, migrated_data
 from tests.support.stack import collected_static
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+    """A failing test shows what the instances wrote last."""
+    outcome: Any = yield
+    report = outcome.get_result()
+    make = getattr(item, "funcargs", {}).get("new_instance")
+    if report.failed and call.when != "teardown" and make:
+        for instance in make.made[-2:]:
+            report.sections.append((f"logs in {instance.data_dir}", instance.logs()))
 
 
 @pytest.fixture(scope="session")
@@ -25,6 +37,7 @@ def new_instance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[
         made.append(Instance(folder, **options))  # type: ignore[arg-type]
         return made[-1]
 
+    make.made = made  # type: ignore[attr-defined]
     yield make
     for instance in made:
         instance.end()

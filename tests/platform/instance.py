@@ -61,6 +61,14 @@ class Instance:
         """What it wrote to the terminal since its last start."""
         return self.log.read_text()
 
+    def logs(self) -> str:
+        """The last lines of each process."""
+        parts = [f"--- terminal\n{self.output() if self.log.exists() else ''}"]
+        for log in sorted((self.data_dir / "logs").glob("*.log")):
+            lines = log.read_text(errors="replace").splitlines()[-8:]
+            parts.append(f"--- {log.name}\n" + "\n".join(line[-3000:] for line in lines))
+        return "\n".join(parts)
+
     def launch(self) -> "Instance":
         """Start it without waiting."""
         with self.log.open("w") as log:
