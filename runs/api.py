@@ -10,6 +10,7 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from controlplane.kit import storable
 from controlplane.kit.api import ScopedViewSet
 from controlplane.kit.errors import DomainError, InvalidInput, as_domain_error, problem
 from controlplane.kit.ids import parse_uuid
@@ -30,7 +31,10 @@ from runs.start_body import Seen, checked_key, read_start
 from runs.starting import StartRequest
 
 LOG_LINES_A_PAGE = 500
+LONGEST_SEARCH_BYTES = 1_000
 RUNS_A_BATCH = 1_000
+_VISIBLE = {n: f"\\x{n:02x}" for n in (*range(9), *range(11, 32), *range(127, 160))}
+_VISIBLE |= {ord("\n"): "\\n", ord("\r"): "\\r"}
 
 
 def whole(text: str | None, field: str) -> int:
@@ -218,12 +222,15 @@ class RunViewSet(ScopedViewSet):
         step = query.get("step")
         if step and parse_uuid(step) is None:
             raise InvalidInput.of("step", "step must be an id.")
+        search = query.get("search", "")
+        if storable.problem(search, LONGEST_SEARCH_BYTES) is not None:
+            raise InvalidInput.of("search", "This text can be in no log line.")
         rows = reads.logs_of(
             run,
             after=whole(query.get("after"), "after"),
             levels=levels,
             step=parse_uuid(step) if step else None,
-            search=query.get("search", ""),
+            search=search,
         )
         if query.get("format") == "text":
             return StreamingHttpResponse(_as_text(rows), content_type="text/plain; charset=utf-8")
@@ -243,6 +250,8 @@ class RunViewSet(ScopedViewSet):
 
 
 def _as_text(rows: Any) -> Iterator[bytes]:
+    """A line each, read in pages while they are sent; control characters are written out, for the
+    text may end up in a terminal."""
     for row in rows.iterator(chunk_size=2_000):
-        message = row.message.replace("\n", "\\n").replace("\x1b", "\\e")
+        message = row.message.translate(_VISIBLE)
         yield f"{row.at:%Y-%m-%dT%H:%M:%S.%f}Z {row.level.upper():7} {message}\n".encode()

@@ -21,11 +21,11 @@ EXACT_TO = 10_000
 
 def whole_number(text: str | None, default: int, field: str) -> int:
     """A positive integer of the query string; 422 for anything else."""
-    if text in (None, ""):
+    if not text:
         return default
-    if not str(text).isdigit() or not int(str(text)[:12]) > 0:
+    if not (text.isascii() and text.isdigit() and int(text[:12]) > 0):
         raise InvalidInput.of(field, f"{field} must be a whole number from 1.")
-    return int(str(text)[:12])
+    return int(text[:12])
 
 
 def bounded_count(queryset: QuerySet) -> tuple[int, bool]:
