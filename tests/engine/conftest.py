@@ -73,18 +73,16 @@ def house(
 
 
 @pytest.fixture(scope="session")
-def eva_herself(stack: Stack) -> Client:
+def one_eva(stack: Stack) -> Client:
     """Registered once: one address may do that 60 times a minute."""
     return stack.register("Eva")
 
 
 @pytest.fixture
-def eva(eva_herself: Client) -> Client:
+def eva(one_eva: Client) -> Client:
     """A user of the real processes, in a new project of her own."""
-    eva_herself.project = eva_herself.made("/projects", {"name": f"Eva {secrets.token_hex(4)}"})[
-        "id"
-    ]
-    return eva_herself
+    one_eva.project = one_eva.made("/projects", {"name": f"Eva {secrets.token_hex(4)}"})["id"]
+    return one_eva
 
 
 @pytest.fixture

@@ -75,13 +75,11 @@ def workflow(eva: Client) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def settled(eva_herself: Client) -> dict[str, Any]:
+def settled(one_eva: Client) -> dict[str, Any]:
     """A workflow with one finished run in a project that no test changes."""
-    eva_herself.project = eva_herself.made(
-        "/projects", {"name": f"Settled {secrets.token_hex(4)}"}
-    )["id"]
-    made = made_workflow(eva_herself)
-    eva_herself.wait(eva_herself.start(made, {"x": 41})["id"])
+    one_eva.project = one_eva.made("/projects", {"name": f"Settled {secrets.token_hex(4)}"})["id"]
+    made = made_workflow(one_eva)
+    one_eva.wait(one_eva.start(made, {"x": 41})["id"])
     return made
 
 
@@ -176,15 +174,15 @@ def test_a_start_answers_with_the_whole_run(eva: Client, workflow: dict[str, Any
     ],
 )
 def test_what_is_wrong_with_a_start_is_named(
-    eva_herself: Client,
+    one_eva: Client,
     settled: dict[str, Any],
     change: dict[str, Any],
     field: str,
     code: str | None,
 ) -> None:
     body = {"workflow": settled["id"], "environment": "dev", "input": {"x": 1}, **change}
-    problem(eva_herself.post("/runs", body), 422, code, field)
-    assert eva_herself.get("/runs", project=settled["project"]).json()["count"] == 1
+    problem(one_eva.post("/runs", body), 422, code, field)
+    assert one_eva.get("/runs", project=settled["project"]).json()["count"] == 1
 
 
 @pytest.mark.parametrize(
@@ -203,10 +201,10 @@ def test_what_is_wrong_with_a_start_is_named(
     ],
 )
 def test_a_body_that_cannot_be_read_or_stored_is_refused(
-    eva_herself: Client, settled: dict[str, Any], raw: bytes, status: int
+    one_eva: Client, settled: dict[str, Any], raw: bytes, status: int
 ) -> None:
     content = raw.replace(b"%s", settled["id"].encode())
-    answer = eva_herself.http.post(
+    answer = one_eva.http.post(
         "/runs", content=content, headers={"Content-Type": "application/json"}
     )
     problem(answer, status)
@@ -481,9 +479,9 @@ def test_a_list_is_filtered_ordered_and_searched(
     ],
 )
 def test_bad_values_in_a_query_are_refused(
-    eva_herself: Client, settled: dict[str, Any], query: dict[str, str], status: int
+    one_eva: Client, settled: dict[str, Any], query: dict[str, str], status: int
 ) -> None:
-    answer = eva_herself.http.get("/runs", params={"project": settled["project"], **query})
+    answer = one_eva.http.get("/runs", params={"project": settled["project"], **query})
     problem(answer, status, "page_too_deep" if query.get("page") == "401" else None)
 
 
