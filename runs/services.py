@@ -117,12 +117,14 @@ def _started_before(request: StartRequest) -> Run | None:
     return found and Run.objects.for_list().get(pk=found.pk)
 
 
-def _tell(groups: list[str], queues: Mapping[str, int]) -> None:
+def _tell(groups: list[str], queues: Mapping[str, int], *, is_urgent: bool = False) -> None:
+    """After commit: wake workers at once and readers soon, who then hear of the work as well."""
+
     def after_commit() -> None:
         for queue_name, count in queues.items():
             ring("wake", queue_name, times=min(count, 8))
         if groups:
-            announce(groups)
+            announce(groups, is_urgent=is_urgent)
 
     transaction.on_commit(after_commit)
 
@@ -147,7 +149,7 @@ def change(run_id: UUID, verb: Callable[[Ledger, LockedRun], set[str] | None]) -
         queues = verb(ledger, locked[0]) or set()
         settle_ending(ledger, locked[0])
         ledger.write()
-        _tell(ledger.groups(), dict.fromkeys(queues, 1))
+        _tell(ledger.groups(), dict.fromkeys(queues, 1), is_urgent=True)
 
 
 def cancel(run: Run, *, actor: Any, reason: str = "") -> Run:
