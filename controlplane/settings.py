@@ -75,7 +75,7 @@ MIDDLEWARE = [
     "django_htmx.middleware.HtmxMiddleware",
     "allauth.account.middleware.AccountMiddleware",
     "controlplane.kit.middleware.DomainErrorMiddleware",
-    "controlplane.kit.middleware.VaryHtmxMiddleware",
+    "controlplane.kit.middleware.HtmxAnswerMiddleware",
     "projects.middleware.CurrentProjectMiddleware",
 ]
 

@@ -219,3 +219,11 @@ def test_a_refused_verb_says_why(web, ana, make_run):
     assert json.loads(answer.headers["HX-Trigger"])["toast"]["level"] == "error"
     plain = web(ana).post(f"/runs/{run.pk}/pause/", HTTP_REFERER=f"/runs/{run.pk}/", follow=True)
     assert "Only a live run can be paused." in plain.content.decode()
+
+
+def test_htmx_is_sent_to_the_sign_in_and_back_to_its_page(db):
+    answer = Client().get(
+        "/tools/", **HTMX, HTTP_HX_CURRENT_URL="http://testserver/tools/?search=a"
+    )
+    assert answer.status_code == 204
+    assert answer.headers["HX-Redirect"] == "/accounts/login/?next=%2Ftools%2F%3Fsearch%3Da"

@@ -3,8 +3,10 @@
 import json
 import re
 from collections.abc import Callable
+from urllib.parse import urlencode
 
 import structlog
+from django.conf import settings
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.shortcuts import render
@@ -69,15 +71,22 @@ class DomainErrorMiddleware:
         return render(request, template, {"detail": error.message}, status=error.status)
 
 
-class VaryHtmxMiddleware:
-    """Pages and fragments share a URL: caches and the Back button must tell them apart."""
+class HtmxAnswerMiddleware:
+    """What answers to htmx need: a Vary header, because pages and fragments share URLs, and a
+    sign-in that is gone to instead of being put into a part of the page."""
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        """Add Vary: HX-Request to every HTML answer."""
+        """Add Vary: HX-Request to every HTML answer; turn a redirect to the sign-in around."""
         response = self.get_response(request)
         if response.headers.get("Content-Type", "").startswith("text/html"):
             patch_vary_headers(response, ("HX-Request",))
+        htmx = getattr(request, "htmx", None)
+        if htmx and response.headers.get("Location", "").startswith(settings.LOGIN_URL):
+            query = urlencode({"next": htmx.current_url_abs_path or "/"})
+            return HttpResponse(
+                status=204, headers={"HX-Redirect": f"{settings.LOGIN_URL}?{query}"}
+            )
         return response
