@@ -220,7 +220,8 @@ def make_run(make_workflow: Callable[..., Workflow]) -> Callable[..., Run]:
 
     def make(**fields: Any) -> Run:
         workflow = fields.pop("workflow", None) or kept.get(None)
-        workflow = kept.setdefault(None, workflow or make_workflow(slug="run-of"))
+        if workflow is None:
+            workflow = kept[None] = make_workflow(slug="run-of")
         name = fields.pop("environment", "dev")
         environment = workflow.project.environments.get(name=name)
         status = fields.setdefault("status", RunStatus.SUCCEEDED)
