@@ -128,7 +128,7 @@ def parameters(filterset_class: Any) -> list[dict[str, Any]]:
 
 def _schema(item: Any) -> dict[str, Any]:
     if isinstance(item, ManyFilter):
-        values = {"type": "string"}
+        values: dict[str, Any] = {"type": "string"}
         if item.of == "id":
             values["format"] = "uuid"
         elif item.of is None and not callable(item.options):
