@@ -42,16 +42,32 @@ class InstanceAdmin(LookAtOnly):
 
 @admin.register(ModelCall)
 class ModelCallAdmin(LookAtOnly):
-    list_display = ("started_at", "agent", "provider", "model", "state", "error_code", "cost",
-                    "price_status")
+    list_display = (
+        "started_at",
+        "agent",
+        "provider",
+        "model",
+        "state",
+        "error_code",
+        "cost",
+        "price_status",
+    )
     list_select_related = ("agent",)
     search_fields = ("=run_id", "=step_id", "model")
 
 
 @admin.register(ModelPrice)
 class ModelPriceAdmin(admin.ModelAdmin):
-    list_display = ("provider", "model", "project", "input_per_million", "output_per_million",
-                    "currency", "effective_from", "source")
+    list_display = (
+        "provider",
+        "model",
+        "project",
+        "input_per_million",
+        "output_per_million",
+        "currency",
+        "effective_from",
+        "source",
+    )
     list_filter = ("provider", "source")
     list_select_related = ("project",)
     search_fields = ("provider", "model")

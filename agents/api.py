@@ -155,8 +155,10 @@ class InstanceViewSet(ScopedViewSet):
 
     def get_queryset(self) -> Any:
         """The visible instances with what their rows show."""
-        return super().get_queryset().select_related(
-            "deployment__environment", "deployment__agent", "version"
+        return (
+            super()
+            .get_queryset()
+            .select_related("deployment__environment", "deployment__agent", "version")
         )
 
     def retrieve(self, request: Request, *args: Any, **kwargs: Any) -> Response:

@@ -55,9 +55,7 @@ def context_window(base_url: str, model: str) -> int | None:
     return found.context_window if found else None
 
 
-def rates(
-    base_url: str, models: Iterable[str], *, input_tokens: int, at: datetime
-) -> Rates | None:
+def rates(base_url: str, models: Iterable[str], *, input_tokens: int, at: datetime) -> Rates | None:
     """The prices of a model at a time, of the tier that so many input tokens fall into; None
     where the table does not know it. `models` are its names, best first."""
     if not may_know(base_url):

@@ -40,9 +40,7 @@ def _known(shape: Any, content: Mapping[str, Any]) -> dict[str, Any]:
     return {f.name: content[f.name] for f in fields(shape) if f.name in content}
 
 
-def of_tool(
-    call: ToolCall, text: str, reply: ToolReply, elapsed_ms: float
-) -> dict[str, Any]:
+def of_tool(call: ToolCall, text: str, reply: ToolReply, elapsed_ms: float) -> dict[str, Any]:
     """A tool call, with the text the model is given."""
     return storable(
         {

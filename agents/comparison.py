@@ -25,7 +25,5 @@ def compare(before: Mapping[str, Any], after: Mapping[str, Any], at: str = "") -
         elif isinstance(before[key], Mapping) and isinstance(after[key], Mapping):
             found += compare(before[key], after[key], path)
         elif before[key] != after[key]:
-            found.append(
-                Change(path=path, kind="changed", before=before[key], after=after[key])
-            )
+            found.append(Change(path=path, kind="changed", before=before[key], after=after[key]))
     return found

@@ -46,8 +46,13 @@ def check_connection(agent: Agent, *, actor: User) -> dict[str, Any]:
     """
     spec = _spec(agent)
     _ask(spec, actor)
-    audit.record("agent.connection_checked", actor=actor, project_id=agent.project_id,
-                 target=agent, after={"version": spec.number})
+    audit.record(
+        "agent.connection_checked",
+        actor=actor,
+        project_id=agent.project_id,
+        target=agent,
+        after={"version": spec.number},
+    )
     records: list[Record] = []
     try:
         reply: ModelReply | None = _call(spec, records)
@@ -93,8 +98,13 @@ def _call(spec: AgentSpec, records: list[Record]) -> ModelReply:
     key, hosts = model_key(spec)
     prices: PriceList = price_list(spec.project_id)
     request = ModelRequest(
-        model=spec.model, messages=[_QUESTION], base_url=spec.base_url, api_key=key,
-        allowed_hosts=hosts, parameters=spec.parameters, max_tokens=MAX_TOKENS,
+        model=spec.model,
+        messages=[_QUESTION],
+        base_url=spec.base_url,
+        api_key=key,
+        allowed_hosts=hosts,
+        parameters=spec.parameters,
+        max_tokens=MAX_TOKENS,
         timeout=min(TIMEOUT_SECONDS, spec.timeout_seconds),
     )
     if not connection.in_atomic_block:

@@ -51,9 +51,15 @@ def beat(instance_id: UUID, *, in_flight: int, rss_bytes: int, cpu_percent: floa
         default=Value(Instance.State.BUSY if in_flight else Instance.State.READY),
     )
     return bool(
-        Instance.objects.filter(pk=instance_id).exclude(state=Instance.State.STOPPED).update(
-            last_heartbeat_at=Now(), in_flight=in_flight, rss_bytes=rss_bytes,
-            cpu_percent=cpu_percent, state=state, stopped_at=None,
+        Instance.objects.filter(pk=instance_id)
+        .exclude(state=Instance.State.STOPPED)
+        .update(
+            last_heartbeat_at=Now(),
+            in_flight=in_flight,
+            rss_bytes=rss_bytes,
+            cpu_percent=cpu_percent,
+            state=state,
+            stopped_at=None,
         )
     )
 
@@ -95,6 +101,10 @@ def tell_lost(instance: Instance) -> None:
 
 
 def _tell(kind: str, instance_id: UUID, deployment: Deployment, host: str, pid: int) -> None:
-    data = {"instance": str(instance_id), "host": host, "pid": pid,
-            "environment": deployment.environment.name}
+    data = {
+        "instance": str(instance_id),
+        "host": host,
+        "pid": pid,
+        "environment": deployment.environment.name,
+    }
     events.append(deployment.agent_id, deployment.project_id, kind, data)

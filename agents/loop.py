@@ -124,7 +124,8 @@ class _Loop:
         verdict = await self.ports.check_model(request)
         if not verdict.is_allowed:
             raise Stop(
-                verdict.code or "policy_denied", verdict.reason or "The model may not be called.",
+                verdict.code or "policy_denied",
+                verdict.reason or "The model may not be called.",
                 policies=list(verdict.policies),
             )
         try:
@@ -218,7 +219,9 @@ class _Loop:
         found = "; ".join(f"{f.field or 'answer'}: {f.message}" for f in faults[:3])
         code = "answer_cut" if answer.finish_reason == "length" else "answer_invalid"
         self._repair(
-            code, f"The answer does not fit the schema, twice: {found}", turns.repair(faults),
+            code,
+            f"The answer does not fit the schema, twice: {found}",
+            turns.repair(faults),
             faults=[fault.as_dict() for fault in faults],
         )
         return False, None

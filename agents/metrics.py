@@ -124,9 +124,7 @@ def _rounded(value: float | None) -> float | None:
     return None if value is None else round(value, 3)
 
 
-def shape(
-    span: Range, used: Mapping[Key, Usage], work: Mapping[Key, Work]
-) -> dict[str, Any]:
+def shape(span: Range, used: Mapping[Key, Usage], work: Mapping[Key, Work]) -> dict[str, Any]:
     """{from, to, bucket, buckets, totals}: every bucket of the range, also those without calls."""
     return {
         "from": span.start,

@@ -109,9 +109,7 @@ class AgentTool(Link):
 
     class Meta:
         db_table = "agent_tool"
-        constraints = [
-            models.UniqueConstraint(fields=["agent", "tool"], name="agent_tool_once")
-        ]
+        constraints = [models.UniqueConstraint(fields=["agent", "tool"], name="agent_tool_once")]
 
     def __str__(self) -> str:
         return f"{self.agent} calls {self.tool}"

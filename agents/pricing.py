@@ -81,8 +81,12 @@ class PriceList:
         if home and bundled_prices.may_know(home):
             await bundled_prices.load()
         return self.price(
-            usage, provider=provider, model=model, response_model=response_model,
-            base_url=base_url, at=at,
+            usage,
+            provider=provider,
+            model=model,
+            response_model=response_model,
+            base_url=base_url,
+            at=at,
         )
 
     def worst_case(self, provider: str, request: ModelRequest) -> PricedUsage:

@@ -135,6 +135,4 @@ def own_rates(
 
 def _precedence(price: OwnPrice) -> tuple[bool, bool, bool, int, datetime]:
     is_exact = not price.model.endswith("*")
-    return (
-        price.is_operator, price.is_project, is_exact, len(price.model), price.effective_from
-    )
+    return (price.is_operator, price.is_project, is_exact, len(price.model), price.effective_from)

@@ -29,8 +29,19 @@ class AgentRowSerializer(KitSerializer):
     class Meta:
         model = Agent
         fields = [
-            "id", "project", "slug", "name", "kind", "description", "tags", "status", "version",
-            "created_at", "updated_at", "url", "display",
+            "id",
+            "project",
+            "slug",
+            "name",
+            "kind",
+            "description",
+            "tags",
+            "status",
+            "version",
+            "created_at",
+            "updated_at",
+            "url",
+            "display",
         ]
         read_only_fields = ["id", "created_at", "updated_at"]
 
@@ -39,9 +50,7 @@ class AgentSerializer(AgentRowSerializer):
     """An agent with its current version. `note` goes to the version that a change makes."""
 
     config = ObjectField()
-    note = serializers.CharField(
-        write_only=True, required=False, allow_blank=True, max_length=500
-    )
+    note = serializers.CharField(write_only=True, required=False, allow_blank=True, max_length=500)
 
     class Meta(AgentRowSerializer.Meta):
         fields = [*AgentRowSerializer.Meta.fields, "config", "note"]
@@ -83,7 +92,14 @@ class AgentVersionSerializer(serializers.ModelSerializer):
     class Meta:
         model = AgentVersion
         fields = [
-            "id", "version", "config", "sha256", "note", "created_by", "created_at", "is_current",
+            "id",
+            "version",
+            "config",
+            "sha256",
+            "note",
+            "created_by",
+            "created_at",
+            "is_current",
         ]
         read_only_fields = fields
 
@@ -208,9 +224,23 @@ class InstanceSerializer(serializers.ModelSerializer):
     class Meta:
         model = Instance
         fields = [
-            "id", "deployment", "agent", "environment", "version", "queue", "host", "pid", "state",
-            "is_alive", "started_at", "last_heartbeat_at", "stopped_at", "in_flight", "capacity",
-            "rss_bytes", "cpu_percent",
+            "id",
+            "deployment",
+            "agent",
+            "environment",
+            "version",
+            "queue",
+            "host",
+            "pid",
+            "state",
+            "is_alive",
+            "started_at",
+            "last_heartbeat_at",
+            "stopped_at",
+            "in_flight",
+            "capacity",
+            "rss_bytes",
+            "cpu_percent",
         ]
         read_only_fields = fields
 

@@ -44,8 +44,7 @@ def _missing_tools(project: Project, config: Mapping[str, Any]) -> list[FieldPro
     rows = Tool.objects.alive().filter(project=project, slug__in=wanted)
     known = set(rows.values_list("slug", flat=True))
     return [
-        FieldProblem(f"config.tools.{index}", "does_not_exist",
-                     f"This project has no tool {slug}.")
+        FieldProblem(f"config.tools.{index}", "does_not_exist", f"This project has no tool {slug}.")
         for index, slug in enumerate(wanted)
         if slug not in known
     ]
@@ -72,8 +71,13 @@ def create_agent(*, project: Project, actor: User | None, **fields: Any) -> Agen
     fields["config"] = configs.clean(fields["kind"], fields.get("config"))
     check_references(project, fields["config"])
     agent = insert(project=project, author=actor, **fields)
-    audit.record("agent.created", actor=actor, project_id=project.pk, target=agent,
-                 after={"name": agent.name, "kind": agent.kind, "version": agent.version})
+    audit.record(
+        "agent.created",
+        actor=actor,
+        project_id=project.pk,
+        target=agent,
+        after={"name": agent.name, "kind": agent.kind, "version": agent.version},
+    )
     return agent
 
 
@@ -90,7 +94,11 @@ def insert(*, author: User | None, config: dict[str, Any], note: str = "", **fie
 
 @transaction.atomic
 def change(
-    agent: Agent, *, author: User | None, config: dict[str, Any] | None = None, note: str = "",
+    agent: Agent,
+    *,
+    author: User | None,
+    config: dict[str, Any] | None = None,
+    note: str = "",
     **fields: Any,
 ) -> Agent:
     """Change an agent from checked fields; another configuration becomes the next version. The
@@ -152,8 +160,14 @@ def roll_back(agent: Agent, *, number: int, note: str = "", actor: User | None) 
     check_references(agent.project, old.config)
     before = agent.version
     change(agent, author=actor, config=old.config, note=note or f"Back to version {number}")
-    audit.record("agent.rolled_back", actor=actor, project_id=agent.project_id, target=agent,
-                 before={"version": before}, after={"version": agent.version, "config_of": number})
+    audit.record(
+        "agent.rolled_back",
+        actor=actor,
+        project_id=agent.project_id,
+        target=agent,
+        before={"version": before},
+        after={"version": agent.version, "config_of": number},
+    )
     return agent
 
 

@@ -39,8 +39,13 @@ def assistant(answer: ModelAnswer) -> Message:
 
 def tool_result(call: ToolCall, text: str, *, is_error: bool) -> Message:
     """What a tool answered."""
-    return {"role": "tool", "call_id": call.id, "name": call.name, "content": text,
-            "is_error": is_error}
+    return {
+        "role": "tool",
+        "call_id": call.id,
+        "name": call.name,
+        "content": text,
+        "is_error": is_error,
+    }
 
 
 def as_text(content: Any) -> str:

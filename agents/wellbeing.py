@@ -67,7 +67,8 @@ def _probe(agent: Agent) -> str:
 
 def _calls(agent: Agent, now: datetime) -> Outcome:
     found = ModelCall.objects.filter(agent=agent, started_at__gte=now - OUTCOME_WINDOW).aggregate(
-        ended=Count("pk"), good=Count("pk", filter=Q(error_code="")),
+        ended=Count("pk"),
+        good=Count("pk", filter=Q(error_code="")),
         p95=Percentile("latency_ms", 0.95),
     )
     return found["ended"], found["good"], found["p95"]

@@ -25,8 +25,14 @@ def place(node: Node, pins: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def step_row(
-    node: Node, graph: Graph, *, run_id: UUID, pins: Mapping[str, Any], priority: int,
-    path: str = "", parent: UUID | None = None,
+    node: Node,
+    graph: Graph,
+    *,
+    run_id: UUID,
+    pins: Mapping[str, Any],
+    priority: int,
+    path: str = "",
+    parent: UUID | None = None,
 ) -> dict[str, Any]:
     """A new step as the writing statements take it; ready where nothing comes before it."""
     incoming = len(graph.into[node.id])

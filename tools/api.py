@@ -38,8 +38,15 @@ class ToolViewSet(ScopedViewSet):
     ordering_fields = ("created_at", "updated_at", "name", "slug", "kind", "status")
     verbs = {"test": "test"}
     audit_fields = (
-        "name", "description", "status", "tags", "effect_class", "stakes", "rate_limit",
-        "timeout_seconds", "version",
+        "name",
+        "description",
+        "status",
+        "tags",
+        "effect_class",
+        "stakes",
+        "rate_limit",
+        "timeout_seconds",
+        "version",
     )
 
     def get_queryset(self) -> Any:

@@ -96,8 +96,10 @@ def forget() -> None:
 async def aload_callable(version_id: UUID) -> ToolCallable:
     """`load_callable` on an event loop; a remembered one costs no thread."""
     known = _known(version_id)
-    return known if known is not None else await asyncio.to_thread(
-        _released, load_callable, version_id
+    return (
+        known
+        if known is not None
+        else await asyncio.to_thread(_released, load_callable, version_id)
     )
 
 

@@ -78,7 +78,9 @@ def _late(call: Call, started: float) -> ToolError:
     fate: Fate = "answered" if call.tool.effect_class == "read" else "unknown"
     error = ToolError(
         f"{call.tool.name} did not finish within {call.timeout_seconds:g} s.",
-        code="timeout", retryable=True, fate=fate,
+        code="timeout",
+        retryable=True,
+        fate=fate,
     )
     return _finished(error, call.context, started)
 
@@ -106,16 +108,21 @@ def _checked(result: Result, call: Call, started: float) -> Result:
     if output and (problem := storable.problem(output, MAX_OUTPUT_BYTES)):
         error = ToolError(
             f"The output of {tool.name} cannot be stored: {problem}",
-            code="output_not_storable", fate="answered",
-            request=result.request, response=result.response,
+            code="output_not_storable",
+            fate="answered",
+            request=result.request,
+            response=result.response,
         )
         error.latency_ms = result.latency_ms
         raise error
     if tool.output_schema and (faults := schemas.faults(tool.output_schema, output, "output")):
         error = ToolError(
             f"The output does not fit {tool.slug}: {faults[0].field}: {faults[0].message}",
-            code="output_invalid", fate="answered", errors=faults,
-            request=result.request, response=result.response,
+            code="output_invalid",
+            fate="answered",
+            errors=faults,
+            request=result.request,
+            response=result.response,
         )
         error.latency_ms = result.latency_ms
         raise error

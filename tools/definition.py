@@ -45,9 +45,7 @@ def _check_size(config: Mapping[str, Any]) -> None:
         raise InvalidInput.of("config", "The config is larger than 256 KB.", "too_large")
 
 
-def fingerprint(
-    kind_name: str, config: Any, input_schema: Any, output_schema: Any
-) -> str:
+def fingerprint(kind_name: str, config: Any, input_schema: Any, output_schema: Any) -> str:
     """The SHA-256 by which a definition is pinned; the same for the same definition."""
     text = json.dumps([kind_name, config, input_schema, output_schema], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()

@@ -51,9 +51,26 @@ class ToolSerializer(KitSerializer):
     class Meta:
         model = Tool
         fields = [
-            "id", "project", "slug", "name", "kind", "description", "tags", "status", "config",
-            "input_schema", "output_schema", "effect_class", "stakes", "rate_limit",
-            "timeout_seconds", "version", "created_at", "updated_at", "url", "display",
+            "id",
+            "project",
+            "slug",
+            "name",
+            "kind",
+            "description",
+            "tags",
+            "status",
+            "config",
+            "input_schema",
+            "output_schema",
+            "effect_class",
+            "stakes",
+            "rate_limit",
+            "timeout_seconds",
+            "version",
+            "created_at",
+            "updated_at",
+            "url",
+            "display",
         ]
         read_only_fields = ["id", "created_at", "updated_at"]
 
@@ -103,8 +120,15 @@ class ToolVersionSerializer(serializers.ModelSerializer):
     class Meta:
         model = ToolVersion
         fields = [
-            "id", "version", "config", "input_schema", "output_schema", "definition_sha256",
-            "approval", "created_by", "created_at",
+            "id",
+            "version",
+            "config",
+            "input_schema",
+            "output_schema",
+            "definition_sha256",
+            "approval",
+            "created_by",
+            "created_at",
         ]
         read_only_fields = fields
 

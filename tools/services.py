@@ -51,8 +51,13 @@ def create_tool(*, project: Project, actor: User | None, **fields: Any) -> Tool:
     fields |= dict(zip(DEFINITION, made, strict=True))
     fields["rate_limit"] = definition.rate_limit(fields.get("rate_limit"))
     tool = insert(project=project, author=actor, **fields)
-    audit.record("tool.created", actor=actor, project_id=project.pk, target=tool,
-                 after={"name": tool.name, "kind": tool.kind, "version": tool.version})
+    audit.record(
+        "tool.created",
+        actor=actor,
+        project_id=project.pk,
+        target=tool,
+        after={"name": tool.name, "kind": tool.kind, "version": tool.version},
+    )
     return tool
 
 
@@ -83,9 +88,7 @@ def change(tool: Tool, *, author: User | None, **fields: Any) -> Tool:
     return tool
 
 
-def _add_version(
-    tool: Tool, number: int, parts: Mapping[str, Any], author: User | None
-) -> None:
+def _add_version(tool: Tool, number: int, parts: Mapping[str, Any], author: User | None) -> None:
     tool.current = ToolVersion.objects.create(
         tool=tool,
         number=number,
@@ -108,8 +111,13 @@ def try_call(tool: Tool, arguments: Any, *, actor: Any) -> dict[str, Any]:
     try:
         checked = prepare(called, arguments)
         _ask(called, checked, actor)
-        audit.record("tool.tested", actor=actor, project_id=tool.project_id, target=tool,
-                     after={"version": called.number})
+        audit.record(
+            "tool.tested",
+            actor=actor,
+            project_id=tool.project_id,
+            target=tool,
+            after={"version": called.number},
+        )
         return _answer(_call(called, checked))
     except ToolError as exc:
         if exc.code == "input_invalid":
@@ -117,8 +125,12 @@ def try_call(tool: Tool, arguments: Any, *, actor: Any) -> dict[str, Any]:
         if exc.code == called.refusal_code:
             raise DomainError(exc.message, code=exc.code) from None
         return {
-            "ok": False, "output": None, "error": exc.as_dict(), "latency_ms": exc.latency_ms,
-            "request": exc.request, "response": exc.response,
+            "ok": False,
+            "output": None,
+            "error": exc.as_dict(),
+            "latency_ms": exc.latency_ms,
+            "request": exc.request,
+            "response": exc.response,
         }
 
 
@@ -141,9 +153,7 @@ def _ask(called: ToolCallable, arguments: dict[str, Any], actor: Any) -> None:
 
 
 def _call(called: ToolCallable, arguments: dict[str, Any]) -> Result:
-    context = CallContext(
-        secrets=resolve_secrets(called), timeout_seconds=LONGEST_TEST_SECONDS
-    )
+    context = CallContext(secrets=resolve_secrets(called), timeout_seconds=LONGEST_TEST_SECONDS)
     if not connection.in_atomic_block:
         # No connection is held while the other side works.
         connection.close()
@@ -156,6 +166,10 @@ def _call(called: ToolCallable, arguments: dict[str, Any]) -> Result:
 
 def _answer(result: Result) -> dict[str, Any]:
     return {
-        "ok": True, "output": result.output, "error": None, "latency_ms": result.latency_ms,
-        "request": result.request, "response": result.response,
+        "ok": True,
+        "output": result.output,
+        "error": None,
+        "latency_ms": result.latency_ms,
+        "request": result.request,
+        "response": result.response,
     }

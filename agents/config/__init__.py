@@ -22,8 +22,9 @@ def clean(kind: str, config: Any) -> dict[str, Any]:
     """The configuration with every key present. InvalidInput names each wrong key as
     `config.<key>`."""
     if kind not in KINDS:
-        raise InvalidInput.of("kind", f"Agents can be of these kinds: {', '.join(KINDS)}.",
-                              "invalid_choice")
+        raise InvalidInput.of(
+            "kind", f"Agents can be of these kinds: {', '.join(KINDS)}.", "invalid_choice"
+        )
     if not isinstance(config, Mapping):
         raise InvalidInput.of("config", "config must be an object.")
     faults = Faults()

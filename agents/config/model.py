@@ -8,8 +8,18 @@ from agents.config import checks
 from agents.config.checks import Faults
 from agents.providers import PROVIDERS
 
-KEYS = ("provider", "base_url", "model", "secret", "instructions", "parameters", "tools",
-        "output_schema", "limits", "timeout_seconds")
+KEYS = (
+    "provider",
+    "base_url",
+    "model",
+    "secret",
+    "instructions",
+    "parameters",
+    "tools",
+    "output_schema",
+    "limits",
+    "timeout_seconds",
+)
 LIMITS = ("turns", "tokens", "cost", "seconds")
 DEFAULT_LIMITS = {"turns": 20, "tokens": None, "cost": None, "seconds": None}
 DEFAULT_TIMEOUT_SECONDS = 120
@@ -18,9 +28,22 @@ LONGEST_INSTRUCTIONS = 100_000
 MOST_TOOLS = 64
 # Written by the loop and the provider themselves.
 RESERVED_PARAMETERS = frozenset(
-    ("model", "messages", "system", "instructions", "stream", "stream_options", "tools",
-     "functions", "function_call", "response_format", "n", "prefill", "extra_body",
-     "extra_headers")
+    (
+        "model",
+        "messages",
+        "system",
+        "instructions",
+        "stream",
+        "stream_options",
+        "tools",
+        "functions",
+        "function_call",
+        "response_format",
+        "n",
+        "prefill",
+        "extra_body",
+        "extra_headers",
+    )
 )
 _NUMBERS = {
     "temperature": (0, 2, False),
@@ -45,11 +68,13 @@ def clean_model(config: Mapping[str, Any], faults: Faults) -> dict[str, Any]:
     cleaned = {
         "provider": provider,
         "base_url": checks.url(config.get("base_url"), "base_url", faults),
-        "model": checks.text(config.get("model"), "model", faults, longest=120,
-                             required=not embedded),
+        "model": checks.text(
+            config.get("model"), "model", faults, longest=120, required=not embedded
+        ),
         "secret": checks.slug(config.get("secret"), "secret", faults),
-        "instructions": checks.text(config.get("instructions"), "instructions", faults,
-                                    longest=LONGEST_INSTRUCTIONS),
+        "instructions": checks.text(
+            config.get("instructions"), "instructions", faults, longest=LONGEST_INSTRUCTIONS
+        ),
         "parameters": _parameters(config.get("parameters"), faults),
         "tools": checks.slugs(config.get("tools"), "tools", faults, most=MOST_TOOLS),
         "output_schema": checks.schema(config.get("output_schema"), "output_schema", faults),
@@ -95,14 +120,14 @@ def _parameters(value: Any, faults: Faults) -> dict[str, Any]:
 def _limits(value: Any, faults: Faults) -> dict[str, Any]:
     given = checks.mapping(value, "limits", faults)
     checks.unknown(given, LIMITS, faults, "limits.")
-    turns = checks.number(
-        given.get("turns"), "limits.turns", faults, least=1, most=200, whole=True
-    )
+    turns = checks.number(given.get("turns"), "limits.turns", faults, least=1, most=200, whole=True)
     return {
         "turns": turns or DEFAULT_LIMITS["turns"],
-        "tokens": checks.number(given.get("tokens"), "limits.tokens", faults,
-                                least=1, most=100_000_000, whole=True),
+        "tokens": checks.number(
+            given.get("tokens"), "limits.tokens", faults, least=1, most=100_000_000, whole=True
+        ),
         "cost": checks.amount(given.get("cost"), "limits.cost", faults, most=Decimal(100_000)),
-        "seconds": checks.number(given.get("seconds"), "limits.seconds", faults,
-                                 least=1, most=86_400),
+        "seconds": checks.number(
+            given.get("seconds"), "limits.seconds", faults, least=1, most=86_400
+        ),
     }

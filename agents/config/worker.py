@@ -26,9 +26,7 @@ def clean_worker(config: Mapping[str, Any], faults: Faults) -> dict[str, Any]:
     timeout = checks.number(
         config.get("timeout_seconds"), "timeout_seconds", faults, least=1, most=86_400
     )
-    lease = checks.number(
-        config.get("lease_seconds"), "lease_seconds", faults, least=5, most=3600
-    )
+    lease = checks.number(config.get("lease_seconds"), "lease_seconds", faults, least=5, most=3600)
     return {
         "entrypoint": entrypoint,
         "output_schema": checks.schema(config.get("output_schema"), "output_schema", faults),

@@ -97,7 +97,10 @@ class AnthropicProvider:
         try:
             # By the plain verb, as in the neighbour: the typed one costs more than it helps.
             stream: AsyncStream[Any] = await _client(request).post(
-                "/v1/messages", body=wire, cast_to=object, stream=True,
+                "/v1/messages",
+                body=wire,
+                cast_to=object,
+                stream=True,
                 stream_cls=AsyncStream[Any],
             )
             async with stream:

@@ -94,7 +94,10 @@ class OpenAIProvider:
             # By the client's plain verb: its typed one takes 5 ms of processor time a call for
             # checking and building what is taken apart here anyway.
             stream: AsyncStream[Any] = await _client(request).post(
-                "/chat/completions", body=wire, cast_to=object, stream=True,
+                "/chat/completions",
+                body=wire,
+                cast_to=object,
+                stream=True,
                 stream_cls=AsyncStream[Any],
             )
             async with stream:

@@ -6,8 +6,21 @@ from typing import Any
 
 # Keywords beyond these make the strict modes refuse the whole request.
 _STRICT_KEYWORDS = frozenset(
-    ("type", "properties", "required", "additionalProperties", "items", "enum", "const", "anyOf",
-     "description", "title", "$defs", "$ref", "$schema")
+    (
+        "type",
+        "properties",
+        "required",
+        "additionalProperties",
+        "items",
+        "enum",
+        "const",
+        "anyOf",
+        "description",
+        "title",
+        "$defs",
+        "$ref",
+        "$schema",
+    )
 )
 
 

@@ -29,8 +29,14 @@ def create(project: Project, ana: User) -> Callable[..., Response]:
     """`create(**fields)`: POST /agents as the operator."""
 
     def made(*, by: User | None = ana, **fields: Any) -> Response:
-        body = {"project": str(project.pk), "slug": "packer", "name": "Packer", "kind": "model",
-                "config": CONFIG, **fields}
+        body = {
+            "project": str(project.pk),
+            "slug": "packer",
+            "name": "Packer",
+            "kind": "model",
+            "config": CONFIG,
+            **fields,
+        }
         return Api(by).post("/agents", body, format="json")
 
     return made
@@ -57,8 +63,11 @@ def deploy(agent: Agent) -> Callable[..., Deployment]:
     def made(environment: str = "dev", **fields: Any) -> Deployment:
         version: AgentVersion = fields.pop("version", agent.current)
         return Deployment.objects.create(
-            project=agent.project, agent=agent, target_version=version,
-            environment=agent.project.environments.get(name=environment), **fields,
+            project=agent.project,
+            agent=agent,
+            target_version=version,
+            environment=agent.project.environments.get(name=environment),
+            **fields,
         )
 
     return made

@@ -19,8 +19,17 @@ PRICE = PricedUsage(Decimal("0.01"), "USD", "priced")
 def spec(**more: Any) -> AgentSpec:
     """A model agent; `limits` by name."""
     limits = Limits(**more.pop("limits", {}))
-    facts = {"agent_id": ID, "slug": "packer", "version_id": ID, "number": 1, "project_id": ID,
-             "kind": "model", "provider": "openai", "model": "m", "limits": limits}
+    facts = {
+        "agent_id": ID,
+        "slug": "packer",
+        "version_id": ID,
+        "number": 1,
+        "project_id": ID,
+        "kind": "model",
+        "provider": "openai",
+        "model": "m",
+        "limits": limits,
+    }
     return AgentSpec(**{**facts, **more})
 
 
@@ -29,8 +38,14 @@ def answer(text: str = "", *calls: tuple[str, str], finish: str = "", **more: An
     asked = tuple(ToolCall(f"c{i}", name, args) for i, (name, args) in enumerate(calls))
     raw = {"role": "assistant", "content": text, "calls": [c.id for c in asked]}
     return ModelAnswer(
-        text=text, tool_calls=asked, finish_reason=finish or ("tool_calls" if calls else "stop"),
-        usage=Usage(10, 5), response_model="m", latency_ms=1.0, first_token_ms=0.5, raw=raw,
+        text=text,
+        tool_calls=asked,
+        finish_reason=finish or ("tool_calls" if calls else "stop"),
+        usage=Usage(10, 5),
+        response_model="m",
+        latency_ms=1.0,
+        first_token_ms=0.5,
+        raw=raw,
         **more,
     )
 

@@ -6,8 +6,22 @@ from agents.models import Agent
 from governance.models import AuditEntry
 
 pytestmark = pytest.mark.django_db
-FIELDS = {"id", "project", "slug", "name", "kind", "description", "tags", "status", "config",
-          "version", "created_at", "updated_at", "url", "display"}
+FIELDS = {
+    "id",
+    "project",
+    "slug",
+    "name",
+    "kind",
+    "description",
+    "tags",
+    "status",
+    "config",
+    "version",
+    "created_at",
+    "updated_at",
+    "url",
+    "display",
+}
 
 
 def codes(response):
@@ -15,8 +29,11 @@ def codes(response):
 
 
 def actions(agent):
-    return list(AuditEntry.objects.filter(target_id=str(agent)).order_by("id")
-                .values_list("action", flat=True))
+    return list(
+        AuditEntry.objects.filter(target_id=str(agent))
+        .order_by("id")
+        .values_list("action", flat=True)
+    )
 
 
 def test_an_agent_is_created_with_its_version_1(create, project):
@@ -55,7 +72,9 @@ def test_tools_and_secrets_must_exist(create, make_tool, make_secret):
     make_tool(slug="echo")
     response = create(config=config)
     assert codes(response) == {
-        ("config.tools.1", "does_not_exist"), ("config.secret", "does_not_exist")}
+        ("config.tools.1", "does_not_exist"),
+        ("config.secret", "does_not_exist"),
+    }
     make_secret(name="openai", allowed_hosts=["api.example.com"])
     response = create(config={**config, "tools": ["echo"]})
     assert codes(response) == {("config.secret", "secret_host_refused")}
@@ -113,9 +132,17 @@ def test_rows_of_the_list_leave_the_configuration_out(api, vic, agent):
 
 @pytest.mark.parametrize(
     ("query", "found"),
-    [("status=active", 1), ("status=draft", 0), ("status=draft&status=active", 1),
-     ("kind=model", 1), ("kind=worker", 0), ("tag=demo", 1), ("tag=other", 0), ("search=pack", 1),
-     ("search=zzz", 0)],
+    [
+        ("status=active", 1),
+        ("status=draft", 0),
+        ("status=draft&status=active", 1),
+        ("kind=model", 1),
+        ("kind=worker", 0),
+        ("tag=demo", 1),
+        ("tag=other", 0),
+        ("search=pack", 1),
+        ("search=zzz", 0),
+    ],
 )
 def test_the_list_is_filtered(api, vic, create, query, found):
     create(tags=["demo"])
@@ -146,7 +173,9 @@ def test_versions_are_listed_compared_and_rolled_back_to(api, ana, agent):
     diff = api(ana).get(f"{url}/versions/2/diff").data
     assert (diff["base"], diff["version"]) == (1, 2)
     assert [(c["path"], c["kind"], c["after"]) for c in diff["changes"]] == [
-        ("model", "changed", "m-2"), ("parameters.temperature", "added", 0.1)]
+        ("model", "changed", "m-2"),
+        ("parameters.temperature", "added", 0.1),
+    ]
     back = api(ana).post(f"{url}/rollback", {"version": 1}, format="json")
     assert (back.data["version"], back.data["config"]) == (3, agent.config)
     assert actions(agent.pk)[-1] == "agent.rolled_back"
@@ -166,8 +195,14 @@ def test_versions_that_are_not_there(api, ana, agent):
 
 def test_a_rollback_to_what_is_gone_is_refused(api, ana, create, make_tool):
     tool = make_tool(slug="echo")
-    made = create(config={"provider": "openai", "model": "m", "base_url": "http://127.0.0.1:9",
-                          "tools": ["echo"]}).data
+    made = create(
+        config={
+            "provider": "openai",
+            "model": "m",
+            "base_url": "http://127.0.0.1:9",
+            "tools": ["echo"],
+        }
+    ).data
     url = f"/agents/{made['id']}"
     api(ana).patch(url, {"config": {**made["config"], "tools": []}}, format="json")
     tool.delete()
@@ -227,6 +262,11 @@ def test_only_members_with_the_role_create(create, vic, bo, project):
 
 
 def test_every_route_takes_a_trailing_slash(api, vic, agent):
-    for path in ("/agents/", f"/agents/{agent.pk}/", f"/agents/{agent.pk}/versions/1/",
-                 f"/agents/{agent.pk}/health/", "/instances/"):
+    for path in (
+        "/agents/",
+        f"/agents/{agent.pk}/",
+        f"/agents/{agent.pk}/versions/1/",
+        f"/agents/{agent.pk}/health/",
+        "/instances/",
+    ):
         assert api(vic).get(path).status_code == 200

@@ -14,8 +14,18 @@ from agents.rates import OwnPrice, Rates
 from agents.turns import user
 from tests.support.model_servers import OpenAIServer, Reply
 
-PRICES = PriceList((OwnPrice("openai", "m", datetime(2020, 1, 1, tzinfo=UTC), False, True,
-                             Rates(Decimal(1_000_000), Decimal(2_000_000))),))
+PRICES = PriceList(
+    (
+        OwnPrice(
+            "openai",
+            "m",
+            datetime(2020, 1, 1, tzinfo=UTC),
+            False,
+            True,
+            Rates(Decimal(1_000_000), Decimal(2_000_000)),
+        ),
+    )
+)
 
 
 @pytest.fixture(autouse=True)
@@ -46,7 +56,10 @@ async def test_a_good_call_is_priced_and_told():
 async def test_a_refused_call_is_told_and_free_one_that_broke_off_is_unpriced():
     error, (row,) = await call(Reply(status=429))
     assert (error.code, row["state"], row["error_code"]) == (
-        "rate_limited", "failed", "rate_limited")
+        "rate_limited",
+        "failed",
+        "rate_limited",
+    )
     assert (row["cost"], row["price_status"]) == (0, "free")
     _, (row,) = await call(Reply(delay=9), timeout=0.2)
     assert (row["error_code"], row["cost"], row["price_status"]) == ("timeout", None, "unpriced")
@@ -56,8 +69,7 @@ async def test_a_cancelled_call_is_told_too():
     told = []
     with OpenAIServer(Reply(delay=9)) as server:
         request = ModelRequest(model="m", messages=[user("Hi")], base_url=server.base_url)
-        work = asyncio.create_task(
-            call_model("openai", request, prices=PRICES, record=told.append))
+        work = asyncio.create_task(call_model("openai", request, prices=PRICES, record=told.append))
         while not server.requests:
             await asyncio.sleep(0.01)
         work.cancel()
@@ -68,5 +80,6 @@ async def test_a_cancelled_call_is_told_too():
 
 async def test_an_unknown_provider_says_which_there_are():
     with pytest.raises(ProviderError, match="openai, anthropic, embedded"):
-        await call_model("acme", ModelRequest(model="m", messages=[]), prices=PRICES,
-                         record=lambda row: None)
+        await call_model(
+            "acme", ModelRequest(model="m", messages=[]), prices=PRICES, record=lambda row: None
+        )

@@ -18,8 +18,14 @@ def faults(kind, config):
 
 def test_a_model_agent_gets_every_default():
     assert clean("model", MODEL) == {
-        "provider": "openai", "base_url": None, "model": "gpt-5-mini", "secret": "openai",
-        "instructions": "", "parameters": {}, "tools": [], "output_schema": None,
+        "provider": "openai",
+        "base_url": None,
+        "model": "gpt-5-mini",
+        "secret": "openai",
+        "instructions": "",
+        "parameters": {},
+        "tools": [],
+        "output_schema": None,
         "limits": {"turns": 20, "tokens": None, "cost": None, "seconds": None},
         "timeout_seconds": 120,
     }
@@ -27,15 +33,21 @@ def test_a_model_agent_gets_every_default():
 
 def test_the_contracts_example_is_taken_as_it_stands():
     example = {
-        "provider": "openai", "base_url": None, "model": "gpt-5-mini", "secret": "openai",
-        "instructions": "…", "parameters": {"temperature": 0.2}, "tools": ["weather"],
+        "provider": "openai",
+        "base_url": None,
+        "model": "gpt-5-mini",
+        "secret": "openai",
+        "instructions": "…",
+        "parameters": {"temperature": 0.2},
+        "tools": ["weather"],
         "output_schema": None,
         "limits": {"turns": 20, "tokens": 50000, "cost": "1.00", "seconds": 300},
     }
     cleaned = clean("model", example)
     assert cleaned["limits"] == {"turns": 20, "tokens": 50000, "cost": "1", "seconds": 300}
     assert {k: v for k, v in cleaned.items() if k not in ("limits", "timeout_seconds")} == {
-        k: v for k, v in example.items() if k != "limits"}
+        k: v for k, v in example.items() if k != "limits"
+    }
 
 
 @pytest.mark.parametrize(
@@ -91,15 +103,19 @@ def test_the_embedded_model_takes_no_tools_no_server_and_no_key():
     assert cleaned["model"] == "smollm2-135m"
     wrong = {"provider": "embedded", "tools": ["echo"], "base_url": "http://h/v1", "secret": "k"}
     assert faults("model", wrong) == {
-        ("config.tools", "tools_not_supported"), ("config.base_url", "not_allowed"),
-        ("config.secret", "not_allowed")}
+        ("config.tools", "tools_not_supported"),
+        ("config.base_url", "not_allowed"),
+        ("config.secret", "not_allowed"),
+    }
 
 
 def test_remote_and_worker_agents_have_configurations_of_their_own():
     remote = clean("remote", {"url": "https://agents.example.com/packer"})
     assert (remote["protocol"], remote["max_concurrency"]) == ("http", 10)
     assert faults("remote", {"protocol": "smtp"}) == {
-        ("config.protocol", "invalid_choice"), ("config.url", "required")}
+        ("config.protocol", "invalid_choice"),
+        ("config.url", "required"),
+    }
     assert clean("worker", {"entrypoint": "packer:v2"})["lease_seconds"] == 30
     assert faults("worker", {"entrypoint": "rm -rf /"}) == {("config.entrypoint", "invalid")}
     assert faults("worker", {}) == {("config.entrypoint", "required")}
@@ -122,8 +138,21 @@ json = st.recursive(
     max_leaves=9,
 )
 keys = st.sampled_from(
-    ("provider", "base_url", "model", "secret", "instructions", "parameters", "tools",
-     "output_schema", "limits", "timeout_seconds", "url", "entrypoint", "protocol")
+    (
+        "provider",
+        "base_url",
+        "model",
+        "secret",
+        "instructions",
+        "parameters",
+        "tools",
+        "output_schema",
+        "limits",
+        "timeout_seconds",
+        "url",
+        "entrypoint",
+        "protocol",
+    )
 )
 
 

@@ -34,16 +34,18 @@ def test_a_good_connection_says_how_it_went_and_leaves_a_row(check):
 
 
 def test_an_operators_price_counts_at_once(check, project):
-    ModelPrice.objects.create(project=project, provider="openai", model="m-1",
-                              input_per_million=2, output_per_million=10)
+    ModelPrice.objects.create(
+        project=project, provider="openai", model="m-1", input_per_million=2, output_per_million=10
+    )
     data = check().data
     assert (data["cost"], data["price_status"]) == ("0.0021", "priced")
 
 
 def test_the_price_of_another_project_does_not_count(check, bo):
     other = bo.memberships.get().project
-    ModelPrice.objects.create(project=other, provider="openai", model="m-1",
-                              input_per_million=2, output_per_million=10)
+    ModelPrice.objects.create(
+        project=other, provider="openai", model="m-1", input_per_million=2, output_per_million=10
+    )
     assert check().data["price_status"] == "unpriced"
 
 
@@ -77,8 +79,12 @@ def test_a_secret_that_was_bound_to_another_host_meanwhile_is_refused(
     api, ana, create, make_secret, model_server
 ):
     secret = make_secret(name="mine", value=KEY, allowed_hosts=[model_server.address])
-    config = {"provider": "openai", "model": "m", "base_url": model_server.base_url,
-              "secret": "mine"}
+    config = {
+        "provider": "openai",
+        "model": "m",
+        "base_url": model_server.base_url,
+        "secret": "mine",
+    }
     agent = create(config=config).data["id"]
     type(secret).objects.update(allowed_hosts=["elsewhere.example.com"])
     data = api(ana).post(f"/agents/{agent}/check-connection").data

@@ -16,8 +16,12 @@ from controlplane.supervisor import model as supervised
 from controlplane.supervisor.config import ROOT, VENV_MODEL_DIR
 from tests.support.model_servers import OpenAIServer, Reply
 
-SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"],
-          "additionalProperties": False}
+SCHEMA = {
+    "type": "object",
+    "properties": {"city": {"type": "string"}},
+    "required": ["city"],
+    "additionalProperties": False,
+}
 
 
 @contextlib.asynccontextmanager
@@ -60,8 +64,12 @@ async def test_the_supervisor_is_asked_for_the_model_and_its_address_used(settin
 
 @pytest.mark.parametrize(
     ("answer", "words"),
-    [(b"error The model is not installed.\n", "The model is not installed."),
-     (b"", "gave no answer"), (b"what\n", "gave no answer"), (b"ready\n", "gave no answer")],
+    [
+        (b"error The model is not installed.\n", "The model is not installed."),
+        (b"", "gave no answer"),
+        (b"what\n", "gave no answer"),
+        (b"ready\n", "gave no answer"),
+    ],
 )
 async def test_what_the_supervisor_says_is_told(settings, tmp_path, answer, words):
     async with supervisor(settings, tmp_path, answer):
@@ -91,8 +99,14 @@ if supervised.installed_file() is not None:
             port = found.getsockname()[1]
         reader, writer = os.pipe()
         environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{VENV_MODEL_DIR}"}
-        command = [sys.executable, "-m", "controlplane.demo.model",
-                   str(supervised.installed_file()), str(port), str(writer)]
+        command = [
+            sys.executable,
+            "-m",
+            "controlplane.demo.model",
+            str(supervised.installed_file()),
+            str(port),
+            str(writer),
+        ]
         os.set_inheritable(writer, True)
         pid = os.posix_spawn(sys.executable, command, environment)
         os.close(writer)
@@ -121,7 +135,8 @@ if supervised.installed_file() is not None:
     @pytest.mark.usefixtures("real")
     async def test_the_real_model_keeps_to_a_schema():
         asked = ModelRequest(
-            model="smollm2-135m", messages=[user("Which city has the Eiffel tower?")],
+            model="smollm2-135m",
+            messages=[user("Which city has the Eiffel tower?")],
             output_schema=SCHEMA,
         )
         answer = await provider_for("embedded").complete(asked)

@@ -14,9 +14,16 @@ def instance(silent=1.0, **more):
 
 
 def facts(**more):
-    calm = {"is_enabled": True, "is_deployed": True, "wanted_instances": 2,
-            "instances": (instance(), instance()), "probe_fault": "", "ended": 20,
-            "succeeded": 20, "p95_ms": 900.0}
+    calm = {
+        "is_enabled": True,
+        "is_deployed": True,
+        "wanted_instances": 2,
+        "instances": (instance(), instance()),
+        "probe_fault": "",
+        "ended": 20,
+        "succeeded": 20,
+        "p95_ms": 900.0,
+    }
     return Facts(**{**calm, **more})
 
 
@@ -27,7 +34,9 @@ def judged(**more):
 
 def test_all_well_is_healthy():
     assert judged() == (
-        "healthy", {"liveness": "ok", "readiness": "ok", "probe": "ok", "outcome": "ok"})
+        "healthy",
+        {"liveness": "ok", "readiness": "ok", "probe": "ok", "outcome": "ok"},
+    )
 
 
 def test_all_well_and_nothing_done_is_idle():
@@ -40,8 +49,12 @@ def test_all_well_and_nothing_done_is_idle():
         ({"instances": ()}, "unhealthy", "liveness", "failing"),
         ({"instances": (instance(9), instance(9))}, "unhealthy", "liveness", "failing"),
         ({"instances": (instance(), instance(9))}, "degraded", "liveness", "warning"),
-        ({"instances": (instance(), instance(is_on_target=False))}, "degraded", "readiness",
-         "warning"),
+        (
+            {"instances": (instance(), instance(is_on_target=False))},
+            "degraded",
+            "readiness",
+            "warning",
+        ),
         ({"instances": (instance(is_ready=False),) * 2}, "unhealthy", "readiness", "failing"),
         ({"probe_fault": "The secret is gone."}, "unhealthy", "probe", "failing"),
         ({"probe_fault": None}, "healthy", "probe", "unknown"),

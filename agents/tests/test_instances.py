@@ -18,8 +18,9 @@ def register(**fields):
 
 
 def events(agent):
-    return list(Event.objects.filter(subject_id=agent.pk).order_by("seq")
-                .values_list("type", flat=True))
+    return list(
+        Event.objects.filter(subject_id=agent.pk).order_by("seq").values_list("type", flat=True)
+    )
 
 
 def test_a_registered_instance_is_ready_and_alive():

@@ -11,8 +11,9 @@ from controlplane.kit.gate import Verdict
 
 async def run(script, *, tools=TOOLS, checkpoints=(), prompt="Go.", **more):
     ports = ScriptedPorts(script, **more.pop("ports", {}))
-    return await run_agent(spec(**more), prompt, ports=ports, tools=tools,
-                           checkpoints=checkpoints), ports
+    return await run_agent(
+        spec(**more), prompt, ports=ports, tools=tools, checkpoints=checkpoints
+    ), ports
 
 
 async def test_an_answer_without_tools_ends_the_loop_at_once():
@@ -28,7 +29,9 @@ async def test_tools_are_called_and_their_results_told_to_the_model():
     told = [m for m in ports.requests[1].messages if m["role"] == "tool"]
     assert outcome.output["turns"] == 2
     assert [(m["call_id"], m["content"], m["is_error"]) for m in told] == [
-        ("c0", '{"sum":2}', False), ("c1", "{}", False)]
+        ("c0", '{"sum":2}', False),
+        ("c1", "{}", False),
+    ]
     assert ports.effects == [(1, "add"), (2, "look")]
     assert ports.requests[1].messages[1]["raw"]["calls"] == ["c0", "c1"]
 

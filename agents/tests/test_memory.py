@@ -15,7 +15,10 @@ print([name for name in {HEAVY!r} if name in sys.modules])
 
 def test_the_vendors_clients_are_loaded_by_the_first_call_only():
     done = subprocess.run(
-        [sys.executable, "-c", CODE], env=dict(os.environ), capture_output=True, text=True,
+        [sys.executable, "-c", CODE],
+        env=dict(os.environ),
+        capture_output=True,
+        text=True,
         check=True,
     )
     assert done.stdout.strip() == "[]"

@@ -14,15 +14,26 @@ from agents.providers.estimates import most_input_tokens
 from agents.rates import OwnPrice, PricedUsage, Rates, cost, most, own_rates, priced
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
-RATES = Rates(Decimal(2), Decimal(10), cache_read=Decimal("0.5"), cache_write=Decimal("2.5"),
-              reasoning=Decimal(20))
+RATES = Rates(
+    Decimal(2),
+    Decimal(10),
+    cache_read=Decimal("0.5"),
+    cache_write=Decimal("2.5"),
+    reasoning=Decimal(20),
+)
 
 
 def test_each_class_of_tokens_is_counted_once_at_its_own_price():
-    usage = Usage(1_000_000, 100_000, cache_read_tokens=600_000, cache_write_tokens=100_000,
-                  reasoning_tokens=40_000)
+    usage = Usage(
+        1_000_000,
+        100_000,
+        cache_read_tokens=600_000,
+        cache_write_tokens=100_000,
+        reasoning_tokens=40_000,
+    )
     assert cost(usage, RATES) == Decimal("0.6") + Decimal("0.3") + Decimal("0.25") + (
-        Decimal("0.6") + Decimal("0.8"))
+        Decimal("0.6") + Decimal("0.8")
+    )
 
 
 def test_a_class_without_a_price_costs_what_its_whole_costs():
@@ -55,9 +66,13 @@ counts = st.integers(0, 10_000)
 
 @given(counts, counts, st.floats(0, 1), st.floats(0, 1), st.floats(0, 1))
 def test_the_worst_case_is_never_below_the_cost(read, written, cached, kept, thought):
-    usage = Usage(read, written, cache_read_tokens=int(read * cached * kept),
-                  cache_write_tokens=int(read * cached * (1 - kept)),
-                  reasoning_tokens=int(written * thought))
+    usage = Usage(
+        read,
+        written,
+        cache_read_tokens=int(read * cached * kept),
+        cache_write_tokens=int(read * cached * (1 - kept)),
+        reasoning_tokens=int(written * thought),
+    )
     assert most(read, written, RATES).cost >= cost(usage, RATES) >= 0
 
 
@@ -65,8 +80,13 @@ def test_the_bundled_table_knows_the_usual_models_offline():
     usage = Usage(1_000_000, 100_000, cache_read_tokens=500_000)
     found = PriceList().price(usage, provider="openai", model="gpt-5-mini", at=NOW)
     assert found == PricedUsage(Decimal("0.3375"), "USD", "priced")
-    found = PriceList().price(Usage(1000, 1000), provider="anthropic", model="claude-sonnet-4-5",
-                              response_model="claude-sonnet-4-5-20250929", at=NOW)
+    found = PriceList().price(
+        Usage(1000, 1000),
+        provider="anthropic",
+        model="claude-sonnet-4-5",
+        response_model="claude-sonnet-4-5-20250929",
+        at=NOW,
+    )
     assert found.cost == Decimal("0.018")
 
 
@@ -78,19 +98,25 @@ def test_prices_of_the_bundled_table_step_up_with_long_inputs():
 
 
 @pytest.mark.parametrize(
-    "base_url", ["http://127.0.0.1:9/v1", "http://[::1]/v1", "http://model-server:8000/v1",
-                 "https://llm.internal/v1"],
+    "base_url",
+    [
+        "http://127.0.0.1:9/v1",
+        "http://[::1]/v1",
+        "http://model-server:8000/v1",
+        "https://llm.internal/v1",
+    ],
 )
 def test_a_server_of_ones_own_is_unpriced_without_loading_the_table(base_url, monkeypatch):
     monkeypatch.setattr(bundled_prices, "_table", None)
-    found = PriceList().price(Usage(1, 1), provider="openai", model="gpt-5-mini",
-                              base_url=base_url)
+    found = PriceList().price(Usage(1, 1), provider="openai", model="gpt-5-mini", base_url=base_url)
     assert found.price_status == "unpriced"
 
 
 def test_an_unknown_model_or_server_is_unpriced():
-    for more in ({"model": "gpt-unheard-of"},
-                 {"model": "gpt-5-mini", "base_url": "https://models.example.org/v1"}):
+    for more in (
+        {"model": "gpt-unheard-of"},
+        {"model": "gpt-5-mini", "base_url": "https://models.example.org/v1"},
+    ):
         found = PriceList().price(Usage(1, 1), provider="openai", **more)
         assert (found.cost, found.price_status) == (None, "unpriced")
 
@@ -106,8 +132,14 @@ def test_the_embedded_model_is_free():
 
 
 def own(price, model="gpt-5-mini", *, days=1, project=False, operator=True):
-    return OwnPrice("openai", model, NOW - timedelta(days=days), project, operator,
-                    Rates(Decimal(price), Decimal(price)))
+    return OwnPrice(
+        "openai",
+        model,
+        NOW - timedelta(days=days),
+        project,
+        operator,
+        Rates(Decimal(price), Decimal(price)),
+    )
 
 
 @pytest.mark.parametrize(
@@ -142,7 +174,11 @@ def test_the_worst_case_counts_everything_that_is_sent():
 
 
 def test_sums_leave_unpriced_calls_out_and_count_them():
-    costs = [PricedUsage(Decimal(1), "USD", "priced"), PricedUsage(None),
-             PricedUsage(Decimal(2), "USD", "priced"), PricedUsage(Decimal(1), "EUR", "priced")]
+    costs = [
+        PricedUsage(Decimal(1), "USD", "priced"),
+        PricedUsage(None),
+        PricedUsage(Decimal(2), "USD", "priced"),
+        PricedUsage(Decimal(1), "EUR", "priced"),
+    ]
     assert pricing.total(costs) == (Decimal(3), "USD", 2)
     assert pricing.total([PricedUsage(None)]) == (None, "USD", 1)

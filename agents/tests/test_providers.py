@@ -12,8 +12,12 @@ from tests.support.model_servers import AnthropicServer, OpenAIServer, Reply
 
 WIRES = {"openai": OpenAIServer, "anthropic": AnthropicServer}
 both = pytest.mark.parametrize("wire", WIRES)
-SCHEMA = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"],
-          "additionalProperties": False}
+SCHEMA = {
+    "type": "object",
+    "properties": {"n": {"type": "integer"}},
+    "required": ["n"],
+    "additionalProperties": False,
+}
 
 
 @pytest.fixture(autouse=True)
@@ -24,7 +28,9 @@ def _local_servers(settings):
 def request(server, **more):
     messages = more.pop("messages", (user("Hi"),))
     return ModelRequest(
-        model="m-1", messages=messages, base_url=server.base_url,
+        model="m-1",
+        messages=messages,
+        base_url=server.base_url,
         **{"api_key": "sk-1", "timeout": 10, **more},
     )
 
@@ -67,7 +73,8 @@ async def test_a_server_that_does_not_stream_is_understood_too(wire):
 async def test_parallel_tool_calls_come_with_their_arguments(wire):
     calls = (("weather", {"q": "Oslo"}), ("clock", {}))
     answer, server = await complete(
-        wire, Reply(tool_calls=calls),
+        wire,
+        Reply(tool_calls=calls),
         tools=(ToolDefinition("weather", "The weather", {"type": "object"}),),
     )
     assert [(c.name, json.loads(c.arguments)) for c in answer.tool_calls] == list(calls)
@@ -79,8 +86,7 @@ async def test_parallel_tool_calls_come_with_their_arguments(wire):
 @both
 async def test_an_answer_and_its_results_go_into_the_next_request(wire):
     first, _ = await complete(wire, Reply(text="Wait.", tool_calls=(("a", {"x": 1}), ("b", {}))))
-    results = [tool_result(c, f"result {c.name}", is_error=c.name == "b")
-               for c in first.tool_calls]
+    results = [tool_result(c, f"result {c.name}", is_error=c.name == "b") for c in first.tool_calls]
     _, server = await complete(
         wire, Reply(text="ok"), messages=[user("Hi"), assistant(first), *results, user("Go on.")]
     )
@@ -133,7 +139,10 @@ async def test_a_server_that_hides_its_usage_gets_an_estimate_marked_so():
 
 async def test_parameters_key_and_limits_reach_the_server():
     _, server = await complete(
-        "openai", Reply(), parameters={"temperature": 0.2, "max_tokens": 9}, max_tokens=7,
+        "openai",
+        Reply(),
+        parameters={"temperature": 0.2, "max_tokens": 9},
+        max_tokens=7,
         instructions="Be brief.",
     )
     sent = server.requests[0]
@@ -161,9 +170,16 @@ async def test_an_output_schema_is_asked_for_in_the_vendors_own_way(wire):
 @both
 @pytest.mark.parametrize(
     ("status", "code", "retryable"),
-    [(401, "auth", False), (403, "auth", False), (400, "bad_request", False),
-     (404, "bad_request", False), (429, "rate_limited", True), (500, "overloaded", True),
-     (503, "overloaded", True), (529, "overloaded", True)],
+    [
+        (401, "auth", False),
+        (403, "auth", False),
+        (400, "bad_request", False),
+        (404, "bad_request", False),
+        (429, "rate_limited", True),
+        (500, "overloaded", True),
+        (503, "overloaded", True),
+        (529, "overloaded", True),
+    ],
 )
 async def test_refusals_are_classified(wire, status, code, retryable):
     error = await failure(wire, Reply(status=status, error={"message": "Because."}))
@@ -256,8 +272,15 @@ async def test_a_key_goes_to_its_own_hosts_only(wire):
 
 @both
 async def test_credentials_of_the_operators_shell_go_nowhere(wire, monkeypatch):
-    for name in ("OPENAI_API_KEY", "OPENAI_ORG_ID", "OPENAI_CUSTOM_HEADERS", "ANTHROPIC_API_KEY",
-                 "ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_CUSTOM_HEADERS", "ANTHROPIC_BASE_URL"):
+    for name in (
+        "OPENAI_API_KEY",
+        "OPENAI_ORG_ID",
+        "OPENAI_CUSTOM_HEADERS",
+        "ANTHROPIC_API_KEY",
+        "ANTHROPIC_AUTH_TOKEN",
+        "ANTHROPIC_CUSTOM_HEADERS",
+        "ANTHROPIC_BASE_URL",
+    ):
         monkeypatch.setenv(name, "x-leak: operators-own")
     _, server = await complete(wire, Reply(), api_key=None)
     assert "operators-own" not in json.dumps(server.requests)

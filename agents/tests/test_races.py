@@ -37,8 +37,6 @@ def test_every_change_gets_a_version_of_its_own(ana, agent):
 def test_a_double_click_on_roll_back_makes_one_version(ana, agent):
     url, config = f"/agents/{agent.pk}", {**agent.config, "model": "m-2"}
     Api(ana).patch(url, {"config": config}, format="json")
-    answers = at_once(
-        lambda _: Api(ana).post(f"{url}/rollback", {"version": 1}, format="json"), 6
-    )
+    answers = at_once(lambda _: Api(ana).post(f"{url}/rollback", {"version": 1}, format="json"), 6)
     assert sorted(a.status_code for a in answers) == [200, 409, 409, 409, 409, 409]
     assert agent.versions.count() == 3

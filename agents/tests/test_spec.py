@@ -14,9 +14,14 @@ pytestmark = pytest.mark.django_db
 
 def test_a_spec_says_what_the_version_says(create, make_tool):
     make_tool(slug="echo")
-    config = {"provider": "openai", "model": "m", "base_url": "http://127.0.0.1:9/v1",
-              "tools": ["echo"], "parameters": {"max_tokens": 9},
-              "limits": {"turns": 3, "cost": "0.50", "seconds": 30}}
+    config = {
+        "provider": "openai",
+        "model": "m",
+        "base_url": "http://127.0.0.1:9/v1",
+        "tools": ["echo"],
+        "parameters": {"max_tokens": 9},
+        "limits": {"turns": 3, "cost": "0.50", "seconds": 30},
+    }
     version = AgentVersion.objects.get(agent_id=create(config=config).data["id"])
     spec = load_spec(version)
     assert (spec.slug, spec.number, spec.kind, spec.model) == ("packer", 1, "model", "m")

@@ -23,9 +23,7 @@ class Pattern:
     def __init__(self, text: str) -> None:
         self.weight = weigh(text)
         try:
-            self._validator = validator_for(
-                {"pattern": text}, pattern_options=OPTIONS
-            )
+            self._validator = validator_for({"pattern": text}, pattern_options=OPTIONS)
         except (ValidationError, ValueError):
             raise PatternError(
                 "This pattern is not valid, or uses look-around or back references."

@@ -74,8 +74,14 @@ def function(
         if inspect.iscoroutinefunction(run):
             pool = "io"
         _found[name] = Function(
-            name, run, inspect.getdoc(run) or "", input_schema or {"type": "object"},
-            output_schema, effect_class, stakes, pool,
+            name,
+            run,
+            inspect.getdoc(run) or "",
+            input_schema or {"type": "object"},
+            output_schema,
+            effect_class,
+            stakes,
+            pool,
         )
         return run
 

@@ -12,8 +12,15 @@ from tools.calls import Fate, ToolError
 
 MAX_RECORDED = 20_000
 _MAX_WAIT_SECONDS = 24 * 3600.0
-_TEXT_TYPES = ("text/", "application/json", "application/xml", "application/javascript",
-               "application/x-www-form-urlencoded", "application/x-ndjson", "application/yaml")
+_TEXT_TYPES = (
+    "text/",
+    "application/json",
+    "application/xml",
+    "application/javascript",
+    "application/x-www-form-urlencoded",
+    "application/x-ndjson",
+    "application/yaml",
+)
 _PRIVATE_HEADERS = frozenset(("set-cookie", "authorization", "www-authenticate", "cookie"))
 
 
@@ -23,7 +30,8 @@ def output_of(body: bytes, content_type: str) -> Any:
     media, charset = _media(content_type)
     is_json = media == "application/json" or media.endswith("+json")
     looks_json = media in ("", "text/plain", "application/octet-stream") and body.lstrip()[:1] in (
-        b"{", b"["
+        b"{",
+        b"[",
     )
     if is_json or looks_json:
         try:

@@ -23,8 +23,19 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _PLACE_IN_HOST = re.compile(r"[{}\s\\]")
 # Written by the client itself, or able to split one request into two.
 _OWN_HEADERS = frozenset(
-    ("connection", "content-length", "expect", "host", "keep-alive", "proxy-authorization",
-     "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade")
+    (
+        "connection",
+        "content-length",
+        "expect",
+        "host",
+        "keep-alive",
+        "proxy-authorization",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    )
 )
 _CREDENTIAL_HEADERS = frozenset(("authorization", "cookie"))
 

@@ -103,9 +103,7 @@ def secret_for(call: Call) -> SecretValue | None:
         return None
     secret = call.context.secrets.get(name)
     if secret is None:
-        raise ToolError(
-            f"This project has no secret named {name}.", code="secret_not_found"
-        )
+        raise ToolError(f"This project has no secret named {name}.", code="secret_not_found")
     if problem := host_problem(call.tool.config, secret.name, secret.allowed_hosts):
         raise ToolError(problem, code="secret_host_refused")
     return secret

@@ -69,13 +69,12 @@ class Python:
         name = call.tool.config["function"]
         found = registry.get(name)
         if found is None:
-            raise ToolError(
-                f"The function {name} is not installed here.", code="function_missing"
-            )
+            raise ToolError(f"The function {name} is not installed here.", code="function_missing")
         if faults := schemas.faults(found.input_schema, call.arguments, "arguments"):
             raise ToolError(
                 f"The arguments do not fit the function {name}.",
-                code="input_invalid", errors=faults,
+                code="input_invalid",
+                errors=faults,
             )
         return found, ToolContext(call.context, call.timeout_seconds)
 
@@ -83,6 +82,8 @@ class Python:
     def _failed(found: Function, exc: Exception) -> ToolError:
         fate: Fate = "answered" if found.effect_class == "read" else "unknown"
         return ToolError(
-            f"{found.name} failed: {type(exc).__name__}: {exc}", code="function_failed",
-            retryable=True, fate=fate,
+            f"{found.name} failed: {type(exc).__name__}: {exc}",
+            code="function_failed",
+            retryable=True,
+            fate=fate,
         )

@@ -27,8 +27,14 @@ def make_callable(kind_name: str = "python", **fields: Any) -> ToolCallable:
     config = kind(kind_name).clean(given)
     declared = fields.pop("effect_class", "unsafe")
     defaults = {
-        "version_id": None, "tool_id": None, "project_id": None, "slug": "probe", "name": "Probe",
-        "number": 1, "input_schema": {"type": "object"}, "timeout_seconds": 5.0,
+        "version_id": None,
+        "tool_id": None,
+        "project_id": None,
+        "slug": "probe",
+        "name": "Probe",
+        "number": 1,
+        "input_schema": {"type": "object"},
+        "timeout_seconds": 5.0,
     }
     return ToolCallable(
         kind=kind_name,
@@ -97,8 +103,12 @@ def make_tool(project: Project) -> Callable[..., Tool]:
     """A stored tool; an echo unless told otherwise."""
 
     def made(**fields: Any) -> Tool:
-        defaults = {"slug": "echo", "name": "Echo", "kind": "python",
-                    "config": {"function": "echo"}}
+        defaults = {
+            "slug": "echo",
+            "name": "Echo",
+            "kind": "python",
+            "config": {"function": "echo"},
+        }
         return create_tool(project=project, actor=None, **{**defaults, **fields})
 
     return made

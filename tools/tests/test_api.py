@@ -12,7 +12,10 @@ URL = "/api/v1/tools"
 @pytest.fixture
 def body(project):
     return {
-        "project": str(project.pk), "slug": "weather", "name": "Weather", "kind": "http",
+        "project": str(project.pk),
+        "slug": "weather",
+        "name": "Weather",
+        "kind": "http",
         "config": {"method": "GET", "url": "https://host.test/{city}", "query": {"u": "c"}},
     }
 
@@ -31,10 +34,21 @@ def test_creating_gives_the_tool_with_every_default(api, body, project):
     found = answer.json()
     tool = Tool.objects.get()
     expected = {
-        "id": str(tool.pk), "project": str(project.pk), "slug": "weather", "name": "Weather",
-        "kind": "http", "description": "", "tags": [], "status": "active", "version": 1,
-        "input_schema": {"type": "object"}, "output_schema": None, "effect_class": "unsafe",
-        "stakes": "write", "rate_limit": None, "timeout_seconds": 30,
+        "id": str(tool.pk),
+        "project": str(project.pk),
+        "slug": "weather",
+        "name": "Weather",
+        "kind": "http",
+        "description": "",
+        "tags": [],
+        "status": "active",
+        "version": 1,
+        "input_schema": {"type": "object"},
+        "output_schema": None,
+        "effect_class": "unsafe",
+        "stakes": "write",
+        "rate_limit": None,
+        "timeout_seconds": 30,
     }
     assert {key: found[key] for key in expected} == expected
     assert found["config"]["query"] == {"u": "c"}
@@ -45,9 +59,13 @@ def test_creating_gives_the_tool_with_every_default(api, body, project):
 
 def test_the_shape_of_the_contract_is_taken(api, body):
     given = {
-        "description": "d", "tags": ["a", "b", "a"], "effect_class": "read", "stakes": "read",
+        "description": "d",
+        "tags": ["a", "b", "a"],
+        "effect_class": "read",
+        "stakes": "read",
         "rate_limit": {"limit": 10, "per_seconds": 1, "when_limited": "wait"},
-        "timeout_seconds": 12.5, "output_schema": {"type": "object"},
+        "timeout_seconds": 12.5,
+        "output_schema": {"type": "object"},
     }
     found = api.post(URL, {**body, **given}).json()
     assert {key: found[key] for key in given} == {**given, "tags": ["a", "b"]}
@@ -55,8 +73,13 @@ def test_the_shape_of_the_contract_is_taken(api, body):
 
 @pytest.mark.parametrize("function", ["noop", "echo", "sleep", "fail"])
 def test_each_built_in_function_can_be_a_tool(api, project, function):
-    body = {"project": str(project.pk), "slug": function, "name": function, "kind": "python",
-            "config": {"function": function}}
+    body = {
+        "project": str(project.pk),
+        "slug": function,
+        "name": function,
+        "kind": "python",
+        "config": {"function": function},
+    }
     assert api.post(URL, body).status_code == 201
 
 
@@ -69,10 +92,14 @@ def test_each_built_in_function_can_be_a_tool(api, project, function):
         ({"slug": "Not A Slug"}, {("slug", "invalid")}),
         ({"config": {"url": "ftp://x"}}, {("config.url", "invalid_url")}),
         ({"config": "x"}, {("config", "invalid")}),
-        ({"config": {"url": "https://a.test/", "method": "POST", "body": "x" * 300_000}},
-         {("config", "too_large")}),
-        ({"config": {"url": "ftp://x"}, "input_schema": {"type": "objekt"}},
-         {("config.url", "invalid_url"), ("input_schema.type", "invalid_schema")}),
+        (
+            {"config": {"url": "https://a.test/", "method": "POST", "body": "x" * 300_000}},
+            {("config", "too_large")},
+        ),
+        (
+            {"config": {"url": "ftp://x"}, "input_schema": {"type": "objekt"}},
+            {("config.url", "invalid_url"), ("input_schema.type", "invalid_schema")},
+        ),
         ({"input_schema": None}, {("input_schema", "null")}),
         ({"output_schema": []}, {("output_schema", "invalid_schema")}),
         ({"effect_class": "magic"}, {("effect_class", "invalid_choice")}),
@@ -80,12 +107,20 @@ def test_each_built_in_function_can_be_a_tool(api, project, function):
         ({"timeout_seconds": 0}, {("timeout_seconds", "min_value")}),
         ({"timeout_seconds": 4000}, {("timeout_seconds", "max_value")}),
         ({"rate_limit": {"limit": 0}}, {("rate_limit.limit", "invalid")}),
-        ({"rate_limit": {"limit": True, "x": 1, "when_limited": "cry", "per_seconds": 0}},
-         {("rate_limit.x", "unknown_field"), ("rate_limit.limit", "invalid"),
-          ("rate_limit.when_limited", "invalid_choice"), ("rate_limit.per_seconds", "invalid")}),
+        (
+            {"rate_limit": {"limit": True, "x": 1, "when_limited": "cry", "per_seconds": 0}},
+            {
+                ("rate_limit.x", "unknown_field"),
+                ("rate_limit.limit", "invalid"),
+                ("rate_limit.when_limited", "invalid_choice"),
+                ("rate_limit.per_seconds", "invalid"),
+            },
+        ),
         ({"rate_limit": [1]}, {("rate_limit", "invalid")}),
-        ({"config": {"url": "https://host.test/", "auth": {"type": "bearer", "secret": "none"}}},
-         {("config.auth.secret", "does_not_exist")}),
+        (
+            {"config": {"url": "https://host.test/", "auth": {"type": "bearer", "secret": "none"}}},
+            {("config.auth.secret", "does_not_exist")},
+        ),
         ({"project": "00000000-0000-0000-0000-000000000000"}, {("project", "does_not_exist")}),
     ],
 )
@@ -144,8 +179,17 @@ def test_another_definition_is_the_next_version(api, body):
 
 
 def test_put_replaces_and_what_is_left_out_takes_its_default(api, body):
-    made = api.post(URL, {**body, "description": "d", "tags": ["a"], "effect_class": "read",
-                          "output_schema": {"type": "object"}, "timeout_seconds": 5})
+    made = api.post(
+        URL,
+        {
+            **body,
+            "description": "d",
+            "tags": ["a"],
+            "effect_class": "read",
+            "output_schema": {"type": "object"},
+            "timeout_seconds": 5,
+        },
+    )
     found = api.put(f"{URL}/{made.json()['id']}", {"name": "W", "config": body["config"]}).json()
     assert (found["description"], found["tags"], found["effect_class"]) == ("", [], "unsafe")
     assert (found["output_schema"], found["timeout_seconds"], found["version"]) == (None, 30, 2)
@@ -228,14 +272,21 @@ def test_a_list_costs_the_same_few_queries_whatever_its_length(
 
 @pytest.mark.parametrize(
     ("role", "expected"),
-    [("viewer", (200, 403, 403, 403, 403)), ("operator", (200, 201, 200, 200, 204)),
-     ("admin", (200, 201, 200, 200, 204)), ("", (404, 422, 404, 404, 404))],
+    [
+        ("viewer", (200, 403, 403, 403, 403)),
+        ("operator", (200, 201, 200, 200, 204)),
+        ("admin", (200, 201, 200, 200, 204)),
+        ("", (404, 422, 404, 404, 404)),
+    ],
 )
 def test_what_each_role_may_do(as_role, body, make_tool, role, expected):
     client, url = as_role(role), f"{URL}/{make_tool().pk}"
     answers = (
-        client.get(url), client.post(URL, body), client.patch(url, {"name": "X"}),
-        client.post(f"{url}/test", {"arguments": {}}), client.delete(url),
+        client.get(url),
+        client.post(URL, body),
+        client.patch(url, {"name": "X"}),
+        client.post(f"{url}/test", {"arguments": {}}),
+        client.delete(url),
     )
     assert tuple(answer.status_code for answer in answers) == expected
 

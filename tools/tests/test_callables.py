@@ -19,19 +19,33 @@ def _forgotten():
 
 
 def test_a_callable_carries_everything_a_call_needs(make_tool):
-    tool = make_tool(tags=["a"], stakes="read", timeout_seconds=7, output_schema={"type": "object"},
-                     rate_limit={"limit": 3}, description="Says it again")
+    tool = make_tool(
+        tags=["a"],
+        stakes="read",
+        timeout_seconds=7,
+        output_schema={"type": "object"},
+        rate_limit={"limit": 3},
+        description="Says it again",
+    )
     found = load_callable(tool.current_id)
     assert (found.tool_id, found.version_id, found.project_id) == (
-        tool.pk, tool.current_id, tool.project_id
+        tool.pk,
+        tool.current_id,
+        tool.project_id,
     )
     assert (found.slug, found.number, found.kind, found.pool) == ("echo", 1, "python", "inline")
     assert (found.timeout_seconds, found.description) == (7, "Says it again")
     assert found.rate_limit == {"limit": 3, "per_seconds": 1, "when_limited": "wait"}
     assert (found.refusal, found.effect_class) == ("", "read")
     assert found.facts() == {
-        "id": str(tool.pk), "slug": "echo", "name": "Echo", "kind": "python", "version": 1,
-        "effect_class": "read", "stakes": "read", "tags": ["a"],
+        "id": str(tool.pk),
+        "slug": "echo",
+        "name": "Echo",
+        "kind": "python",
+        "version": 1,
+        "effect_class": "read",
+        "stakes": "read",
+        "tags": ["a"],
     }
 
 
@@ -73,8 +87,9 @@ def test_a_callable_is_read_from_an_event_loop_too(make_tool):
 
 def test_secrets_are_opened_for_their_host(make_tool, project):
     store(project, name="key", value="hush", allowed_hosts=["a.test"], actor=None)
-    tool = make_tool(kind="http", config={"url": "https://a.test/",
-                                          "auth": {"type": "bearer", "secret": "key"}})
+    tool = make_tool(
+        kind="http", config={"url": "https://a.test/", "auth": {"type": "bearer", "secret": "key"}}
+    )
     found = resolve_secrets(load_callable(tool.current_id))
     assert (found["key"].value, found["key"].allowed_hosts) == ("hush", ("a.test",))
 

@@ -34,8 +34,13 @@ def test_a_good_call_shows_output_and_timing(test_it):
     assert found.status_code == 200
     body = found.json()
     assert body.pop("latency_ms") >= 0
-    assert body == {"ok": True, "output": {"a": [1]}, "error": None, "request": None,
-                    "response": None}
+    assert body == {
+        "ok": True,
+        "output": {"a": [1]},
+        "error": None,
+        "request": None,
+        "response": None,
+    }
 
 
 def test_an_http_call_shows_request_and_response(test_it, serve, loopback):
@@ -61,8 +66,12 @@ def test_a_private_address_is_refused_at_the_call(test_it, serve):
 
 @pytest.mark.parametrize(
     ("function", "arguments", "field"),
-    [("echo", {"n": "one"}, "arguments.n"), ("echo", {}, "arguments.n"),
-     ("echo", [], "arguments"), ("sleep", {"n": 1}, "arguments.seconds")],
+    [
+        ("echo", {"n": "one"}, "arguments.n"),
+        ("echo", {}, "arguments.n"),
+        ("echo", [], "arguments"),
+        ("sleep", {"n": 1}, "arguments.seconds"),
+    ],
 )
 def test_arguments_that_fail_the_schema_are_422(test_it, function, arguments, field):
     schema = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}

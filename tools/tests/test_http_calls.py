@@ -83,10 +83,16 @@ def test_an_answer_that_cannot_be_kept_is_a_precise_error(
 
 @pytest.mark.parametrize(
     ("status", "is_retryable", "fate"),
-    [("400 Bad Request", False, "answered"), ("404 Not Found", False, "answered"),
-     ("408 Request Timeout", True, "answered"), ("429 Too Many Requests", True, "answered"),
-     ("500 Internal Server Error", True, "answered"), ("502 Bad Gateway", True, "unknown"),
-     ("504 Gateway Timeout", True, "unknown"), ("599 Odd", True, "answered")],
+    [
+        ("400 Bad Request", False, "answered"),
+        ("404 Not Found", False, "answered"),
+        ("408 Request Timeout", True, "answered"),
+        ("429 Too Many Requests", True, "answered"),
+        ("500 Internal Server Error", True, "answered"),
+        ("502 Bad Gateway", True, "unknown"),
+        ("504 Gateway Timeout", True, "unknown"),
+        ("599 Odd", True, "answered"),
+    ],
 )
 def test_an_answer_of_400_or_more_fails_with_its_status(
     run, serve, loopback, status, is_retryable, fate
@@ -143,8 +149,9 @@ def test_a_giant_answer_is_refused(run, serve, loopback):
 def test_a_redirect_leaves_neither_the_allowed_hosts_nor_its_secret(run, serve, names, loopback):
     names.update({"one.test": ["127.0.0.1"], "two.test": ["127.0.0.1"]})
     target = serve(answer(b"{}"))
-    server = serve(answer(b"", status="302 Found",
-                          headers=f"location: http://two.test:{target.port}/\r\n"))
+    server = serve(
+        answer(b"", status="302 Found", headers=f"location: http://two.test:{target.port}/\r\n")
+    )
     secret = {"s": SecretValue("s", "hush-hush", ("one.test",))}
     auth = {"type": "header", "name": "X-Key", "secret": "s"}
     error = failure(run, tool(server, host="one.test", config={"auth": auth}), secrets=secret)
@@ -159,7 +166,8 @@ def test_a_secret_for_another_host_is_refused(run, serve, loopback):
     server = serve(answer())
     auth = {"type": "bearer", "secret": "openai"}
     error = failure(
-        run, tool(server, config={"auth": auth}),
+        run,
+        tool(server, config={"auth": auth}),
         secrets={"openai": SecretValue("openai", "hush-hush", ("api.openai.com",))},
     )
     assert error.code == "secret_host_refused"
@@ -177,8 +185,12 @@ def test_a_missing_secret_is_named(run, serve):
 
 @pytest.mark.parametrize(
     "auth",
-    [{"type": "bearer"}, {"type": "basic", "username": "ana"},
-     {"type": "header", "name": "X-Key", "prefix": "Token "}, {"type": "query", "name": "key"}],
+    [
+        {"type": "bearer"},
+        {"type": "basic", "username": "ana"},
+        {"type": "header", "name": "X-Key", "prefix": "Token "},
+        {"type": "query", "name": "key"},
+    ],
 )
 def test_a_secret_is_in_no_record_log_error_or_output(run, serve, loopback, auth):
     def echo(conn, head):
@@ -209,8 +221,10 @@ def test_a_secret_is_never_printed():
 def test_an_idempotent_tool_sends_its_key(run, serve, loopback):
     server = serve(answer())
     run(tool(server, effect_class="idempotent"), idempotency_key="k-1")
-    run(tool(server, effect_class="idempotent", config={"idempotency_header": "X-Once"}),
-        idempotency_key="k-2")
+    run(
+        tool(server, effect_class="idempotent", config={"idempotency_header": "X-Once"}),
+        idempotency_key="k-2",
+    )
     run(tool(server, effect_class="unsafe"), idempotency_key="k-3")
     heads = [head.lower() for head in server.requests]
     assert b"idempotency-key: k-1" in heads[0]

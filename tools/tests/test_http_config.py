@@ -21,15 +21,26 @@ def faults(**config):
 
 def test_what_is_left_out_takes_its_default():
     assert clean() == {
-        "method": "GET", "url": URL, "headers": {}, "query": {}, "body": None,
-        "body_type": "json", "auth": None, "allowed_hosts": [], "idempotency_header": None,
+        "method": "GET",
+        "url": URL,
+        "headers": {},
+        "query": {},
+        "body": None,
+        "body_type": "json",
+        "auth": None,
+        "allowed_hosts": [],
+        "idempotency_header": None,
     }
 
 
 def test_the_shape_of_the_contract_is_kept_as_it_is():
     given = {
-        "method": "GET", "url": "https://host.test/{city}", "headers": {}, "query": {"u": "c"},
-        "body": None, "auth": {"type": "bearer", "secret": "openai"},
+        "method": "GET",
+        "url": "https://host.test/{city}",
+        "headers": {},
+        "query": {"u": "c"},
+        "body": None,
+        "auth": {"type": "bearer", "secret": "openai"},
         "allowed_hosts": ["host.test"],
     }
     cleaned = kind("http").clean(given)
@@ -43,12 +54,33 @@ def test_cleaning_twice_changes_nothing():
 
 @pytest.mark.parametrize(
     "url",
-    ["ftp://example.com/", "file:///etc/passwd", "javascript:alert(1)", "example.com", "/path",
-     "http://", "http:///x", "https://u:p@example.com/", "https://{host}/", "https://a{x}.test/",
-     "https://example.com:{port}/", "https://2130706433/", "https://0x7f.1/", "https://a.test/#x",
-     "https://a.test/a b", "https://a.test/\n", "https://[::zz]/", "https://a.test:99999/",
-     "https://bücher.test/", "https://a.test:0/", 7, ["x"], {"a": 1}, True,
-     "https://a.test/" + "x" * 5000],
+    [
+        "ftp://example.com/",
+        "file:///etc/passwd",
+        "javascript:alert(1)",
+        "example.com",
+        "/path",
+        "http://",
+        "http:///x",
+        "https://u:p@example.com/",
+        "https://{host}/",
+        "https://a{x}.test/",
+        "https://example.com:{port}/",
+        "https://2130706433/",
+        "https://0x7f.1/",
+        "https://a.test/#x",
+        "https://a.test/a b",
+        "https://a.test/\n",
+        "https://[::zz]/",
+        "https://a.test:99999/",
+        "https://bücher.test/",
+        "https://a.test:0/",
+        7,
+        ["x"],
+        {"a": 1},
+        True,
+        "https://a.test/" + "x" * 5000,
+    ],
 )
 def test_a_url_that_cannot_be_called_is_refused_on_save(url):
     assert faults(url=url) == {"config.url": "invalid_url"}
@@ -58,7 +90,9 @@ def test_a_missing_url_is_named():
     with pytest.raises(InvalidInput) as refused:
         kind("http").clean({})
     assert refused.value.errors[0].as_dict() == {
-        "field": "config.url", "code": "required", "message": "This is required."
+        "field": "config.url",
+        "code": "required",
+        "message": "This is required.",
     }
 
 
@@ -83,10 +117,14 @@ def test_a_missing_url_is_named():
         ({"auth": "bearer"}, {"config.auth.type": "invalid_choice"}),
         ({"auth": {"type": "bearer"}}, {"config.auth.secret": "required"}),
         ({"auth": {"type": "header", "secret": "s"}}, {"config.auth.name": "required"}),
-        ({"auth": {"type": "header", "secret": "s", "name": "Host"}},
-         {"config.auth.name": "invalid"}),
-        ({"auth": {"type": "bearer", "secret": "s", "token": "x"}},
-         {"config.auth.token": "unknown_field"}),
+        (
+            {"auth": {"type": "header", "secret": "s", "name": "Host"}},
+            {"config.auth.name": "invalid"},
+        ),
+        (
+            {"auth": {"type": "bearer", "secret": "s", "token": "x"}},
+            {"config.auth.token": "unknown_field"},
+        ),
         ({"auth": {"type": "bearer", "secret": 5}}, {"config.auth.secret": "invalid"}),
         ({"allowed_hosts": "x"}, {"config.allowed_hosts": "invalid"}),
         ({"allowed_hosts": ["http://x/"]}, {"config.allowed_hosts.0": "invalid"}),
@@ -100,7 +138,9 @@ def test_each_wrong_key_is_named(config, expected):
 
 def test_all_faults_come_at_once():
     assert set(faults(url="ftp://x", method="BREW", x=1)) == {
-        "config.url", "config.method", "config.x"
+        "config.url",
+        "config.method",
+        "config.x",
     }
 
 

@@ -12,18 +12,33 @@ from tools.http.request import prepare
 from tools.kinds import kind
 
 texts = st.text(alphabet=st.characters(exclude_categories=["Cs"]), max_size=12) | st.sampled_from(
-    ["{x}", "{{x}}", "..", "@evil.test", "//evil.test", "\r\nX: y", "http://evil.test/", "{",
-     "\x7f"]
+    [
+        "{x}",
+        "{{x}}",
+        "..",
+        "@evil.test",
+        "//evil.test",
+        "\r\nX: y",
+        "http://evil.test/",
+        "{",
+        "\x7f",
+    ]
 )
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | texts,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3),
     max_leaves=6,
 )
-urls = st.sampled_from([
-    "https://host.test", "https://host.test/{x}", "https://host.test/a/{x}/b?q={y}&r=1",
-    "http://host.test:8080?{x}", "https://host.test/{x}{y}", "https://host.test/{{x}}/{y}.json",
-])
+urls = st.sampled_from(
+    [
+        "https://host.test",
+        "https://host.test/{x}",
+        "https://host.test/a/{x}/b?q={y}&r=1",
+        "http://host.test:8080?{x}",
+        "https://host.test/{x}{y}",
+        "https://host.test/{{x}}/{y}.json",
+    ]
+)
 secret = SecretValue("s", "hush", ("host.test",))
 
 
@@ -36,11 +51,26 @@ def attempt(work):
 
 
 @settings(max_examples=300, deadline=None)
-@given(st.dictionaries(
-    st.sampled_from(["method", "url", "headers", "query", "body", "body_type", "auth",
-                     "allowed_hosts", "idempotency_header"]) | texts,
-    json_values | urls, max_size=6,
-))
+@given(
+    st.dictionaries(
+        st.sampled_from(
+            [
+                "method",
+                "url",
+                "headers",
+                "query",
+                "body",
+                "body_type",
+                "auth",
+                "allowed_hosts",
+                "idempotency_header",
+            ]
+        )
+        | texts,
+        json_values | urls,
+        max_size=6,
+    )
+)
 def test_any_config_is_cleaned_or_refused_by_name(config):
     cleaned, refused = attempt(lambda: kind("http").clean(config))
     if refused is None:
@@ -56,17 +86,21 @@ def test_any_config_is_cleaned_or_refused_by_name(config):
     body=json_values,
     headers=st.dictionaries(st.sampled_from(["X-A", "X-B"]), st.sampled_from(["{x}", "a{y}", "b"])),
     arguments=st.dictionaries(st.sampled_from(["x", "y", "z"]), json_values),
-    auth=st.sampled_from([None, {"type": "bearer", "secret": "s"},
-                          {"type": "query", "name": "k", "secret": "s"}]),
+    auth=st.sampled_from(
+        [None, {"type": "bearer", "secret": "s"}, {"type": "query", "name": "k", "secret": "s"}]
+    ),
 )
 def test_no_argument_changes_where_a_request_goes(url, method, body, headers, arguments, auth):
-    config = kind("http").clean({
-        "url": url, "method": method, "headers": headers, "auth": auth,
-        "body": None if method == "GET" else body,
-    })
-    made, refused = attempt(
-        lambda: prepare(config, arguments, secret=secret if auth else None)
+    config = kind("http").clean(
+        {
+            "url": url,
+            "method": method,
+            "headers": headers,
+            "auth": auth,
+            "body": None if method == "GET" else body,
+        }
     )
+    made, refused = attempt(lambda: prepare(config, arguments, secret=secret if auth else None))
     if refused is not None:
         assert refused.code in ("invalid_argument", "missing_argument")
         return

@@ -24,8 +24,11 @@ def refused(arguments, **config):
     ("url", "arguments", "expected"),
     [
         ("https://a.test/{city}", {"city": "Oslo"}, "https://a.test/Oslo"),
-        ("https://a.test/{city}/now", {"city": "São Paulo/x?y#z"},
-         "https://a.test/S%C3%A3o%20Paulo%2Fx%3Fy%23z/now"),
+        (
+            "https://a.test/{city}/now",
+            {"city": "São Paulo/x?y#z"},
+            "https://a.test/S%C3%A3o%20Paulo%2Fx%3Fy%23z/now",
+        ),
         ("https://a.test/{a}{b}", {"a": 1, "b": True}, "https://a.test/1true"),
         ("https://a.test/?q={q}&r=1", {"q": "a&b=c"}, "https://a.test/?q=a%26b%3Dc&r=1"),
         ("https://a.test/x?{q}", {"q": "a=b"}, "https://a.test/x?a%3Db"),
@@ -45,7 +48,8 @@ def test_arguments_in_the_url_are_encoded(url, arguments, expected):
 @pytest.mark.parametrize("value", [".", ".."])
 def test_an_argument_cannot_climb_out_of_its_place(value):
     assert refused({"x": value}, url="https://a.test/users/{x}/card") == (
-        "invalid_argument", "arguments.x"
+        "invalid_argument",
+        "arguments.x",
     )
     assert refused({"x": "."}, url="https://a.test/{x}.")[0] == "invalid_argument"
 
@@ -88,17 +92,22 @@ def test_headers_take_arguments():
 
 def test_a_line_break_cannot_enter_a_header():
     assert refused({"n": "1\r\nX: y"}, headers={"X-N": "{n}"}) == (
-        "invalid_argument", "arguments.n"
+        "invalid_argument",
+        "arguments.n",
     )
 
 
 def test_a_json_body_keeps_the_types_of_whole_places():
     found = made(
-        {"n": 5, "flag": True, "list": [1], "rest": "r"}, method="POST",
+        {"n": 5, "flag": True, "list": [1], "rest": "r"},
+        method="POST",
         body={"n": "{n}", "text": "n is {n}", "in": [{"f": "{flag}"}, "{list}"], "gone": "{gone}"},
     )
     assert json.loads(found.content) == {
-        "rest": "r", "n": 5, "text": "n is 5", "in": [{"f": True}, [1]]
+        "rest": "r",
+        "n": 5,
+        "text": "n is 5",
+        "in": [{"f": True}, [1]],
     }
 
 
@@ -114,8 +123,13 @@ def test_a_form_body_is_encoded():
 
 
 def test_a_raw_body_is_text_and_keeps_its_content_type():
-    found = made({"n": 5, "q": 1}, method="POST", body_type="raw", body="<n>{n}</n>{ x }",
-                 headers={"content-type": "application/xml"})
+    found = made(
+        {"n": 5, "q": 1},
+        method="POST",
+        body_type="raw",
+        body="<n>{n}</n>{ x }",
+        headers={"content-type": "application/xml"},
+    )
     assert (found.content, found.url) == (b"<n>5</n>{ x }", "https://api.test/?q=1")
     assert found.headers == {"content-type": "application/xml"}
 
@@ -143,8 +157,11 @@ def test_a_secret_stands_where_auth_says(auth, header, expected):
 
 
 def test_a_secret_in_the_query():
-    found = made({"a": 1}, auth={"type": "query", "name": "key", "secret": "s"},
-                 secret=SecretValue("s", "h&sh"))
+    found = made(
+        {"a": 1},
+        auth={"type": "query", "name": "key", "secret": "s"},
+        secret=SecretValue("s", "h&sh"),
+    )
     assert found.url == "https://api.test/?a=1&key=h%26sh"
 
 

@@ -61,8 +61,11 @@ def async_client(
     all clients of it. Calls raise the EgressError family.
     """
     return import_string(f"{_HERE}.async_http.async_client")(
-        timeout=timeout, max_bytes=max_bytes, allowed_hosts=allowed_hosts,
-        follow_redirects=follow_redirects, headers=headers,
+        timeout=timeout,
+        max_bytes=max_bytes,
+        allowed_hosts=allowed_hosts,
+        follow_redirects=follow_redirects,
+        headers=headers,
     )
 
 
@@ -76,8 +79,11 @@ def client(
 ) -> "httpx2.Client":
     """`async_client` for threads; connections are shared by the process."""
     return import_string(f"{_HERE}.sync_http.client")(
-        timeout=timeout, max_bytes=max_bytes, allowed_hosts=allowed_hosts,
-        follow_redirects=follow_redirects, headers=headers,
+        timeout=timeout,
+        max_bytes=max_bytes,
+        allowed_hosts=allowed_hosts,
+        follow_redirects=follow_redirects,
+        headers=headers,
     )
 
 
@@ -101,8 +107,14 @@ async def request(
 ) -> "httpx2.Response":
     """One guarded call, its answer read in full. Any status is an answer; EgressError is none."""
     return await import_string(f"{_HERE}.async_http.request")(
-        method, url, limits=_limits(timeout, max_bytes, allowed_hosts),
-        follow_redirects=follow_redirects, headers=headers, content=content, json=json, data=data,
+        method,
+        url,
+        limits=_limits(timeout, max_bytes, allowed_hosts),
+        follow_redirects=follow_redirects,
+        headers=headers,
+        content=content,
+        json=json,
+        data=data,
     )
 
 
@@ -121,8 +133,14 @@ def request_blocking(
 ) -> "httpx2.Response":
     """`request` for threads."""
     return import_string(f"{_HERE}.sync_http.request")(
-        method, url, limits=_limits(timeout, max_bytes, allowed_hosts),
-        follow_redirects=follow_redirects, headers=headers, content=content, json=json, data=data,
+        method,
+        url,
+        limits=_limits(timeout, max_bytes, allowed_hosts),
+        follow_redirects=follow_redirects,
+        headers=headers,
+        content=content,
+        json=json,
+        data=data,
     )
 
 

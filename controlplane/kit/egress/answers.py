@@ -67,9 +67,7 @@ def raw_answer(response: httpcore2.Response, stream: Any) -> httpx2.Response:
     return httpx2.Response(response.status, headers=response.headers, stream=stream)
 
 
-def decoded_answer(
-    response: httpcore2.Response, stream: Any
-) -> httpx2.Response:
+def decoded_answer(response: httpcore2.Response, stream: Any) -> httpx2.Response:
     """The answer for the caller, whose `stream` gives the body already decoded."""
     headers = response.headers
     if any(name.lower() == b"content-encoding" for name, _ in headers):

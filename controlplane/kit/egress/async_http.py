@@ -33,18 +33,23 @@ class _Backend(httpcore2.AsyncNetworkBackend):
         self._inner = httpcore2.AnyIOBackend()
 
     async def connect_tcp(
-        self, host: str, port: int, timeout: float | None = None,
-        local_address: str | None = None, socket_options: Any = None,
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Any = None,
     ) -> httpcore2.AsyncNetworkStream:
         loop = asyncio.get_running_loop()
         until = loop.time() + (policy.CONNECT_SECONDS if timeout is None else timeout)
-        found = await resolution.resolve(
-            host, port, allow=self._allow, timeout=until - loop.time()
-        )
+        found = await resolution.resolve(host, port, allow=self._allow, timeout=until - loop.time())
         for address in found[:-1]:
             with contextlib.suppress(httpcore2.ConnectError, httpcore2.ConnectTimeout):
                 return await self._inner.connect_tcp(
-                    address, port, min(_FIRST_TRY_SECONDS, until - loop.time()), local_address,
+                    address,
+                    port,
+                    min(_FIRST_TRY_SECONDS, until - loop.time()),
+                    local_address,
                     socket_options,
                 )
         return await self._inner.connect_tcp(
@@ -201,6 +206,10 @@ async def request(
     call = limits.start()
     with policy.valid_request(call):
         return await client.request(
-            method, url, follow_redirects=follow_redirects, timeout=limits.timeout,
-            extensions={policy.EXTENSION: call}, **parts,
+            method,
+            url,
+            follow_redirects=follow_redirects,
+            timeout=limits.timeout,
+            extensions={policy.EXTENSION: call},
+            **parts,
         )

@@ -26,8 +26,18 @@ MAX_CONNECTIONS = 1000
 MAX_IDLE_CONNECTIONS = 32
 # What a redirect to another origin keeps: everything else may carry a credential.
 _HARMLESS_HEADERS = frozenset(
-    ("accept", "accept-encoding", "accept-language", "connection", "content-encoding",
-     "content-length", "content-type", "host", "transfer-encoding", "user-agent")
+    (
+        "accept",
+        "accept-encoding",
+        "accept-language",
+        "connection",
+        "content-encoding",
+        "content-length",
+        "content-type",
+        "host",
+        "transfer-encoding",
+        "user-agent",
+    )
 )
 
 
@@ -140,7 +150,9 @@ def valid_request(call: Call) -> Iterator[None]:
         ) from None
     except httpx2.RemoteProtocolError as exc:
         raise EgressUnreachable(
-            f"{call.host} redirected to no valid URL.", sent=True, code="protocol_error",
+            f"{call.host} redirected to no valid URL.",
+            sent=True,
+            code="protocol_error",
             retryable=False,
         ) from exc
     except httpx2.InvalidURL as exc:
@@ -172,8 +184,12 @@ def core_request(request: httpx2.Request, call: Call) -> httpcore2.Request:
 
     # A hair less than the whole, so that a connect that hangs is told from an answer that does.
     connect = max(0.001, min(CONNECT_SECONDS, left * 0.98))
-    timeouts = {"connect": cut("connect", connect), "pool": cut("pool", connect),
-                "read": cut("read", left), "write": cut("write", left)}
+    timeouts = {
+        "connect": cut("connect", connect),
+        "pool": cut("pool", connect),
+        "read": cut("read", left),
+        "write": cut("write", left),
+    }
     return httpcore2.Request(
         method=request.method,
         url=httpcore2.URL(

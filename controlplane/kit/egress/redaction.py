@@ -32,10 +32,7 @@ class Redactor:
 
     def __init__(self, values: Iterable[str] = ()) -> None:
         found = {
-            spelling
-            for value in values
-            if len(value) >= _LEAST
-            for spelling in _spellings(value)
+            spelling for value in values if len(value) >= _LEAST for spelling in _spellings(value)
         }
         longest_first = sorted(found, key=len, reverse=True)
         self._pattern = re.compile("|".join(map(re.escape, longest_first))) if found else None

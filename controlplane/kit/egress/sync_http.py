@@ -83,8 +83,12 @@ class _Backend(httpcore2.NetworkBackend):
         self._inner = httpcore2.SyncBackend()
 
     def connect_tcp(
-        self, host: str, port: int, timeout: float | None = None,
-        local_address: str | None = None, socket_options: Any = None,
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Any = None,
     ) -> httpcore2.NetworkStream:
         until = time.monotonic() + (policy.CONNECT_SECONDS if timeout is None else timeout)
         found = resolution.resolve_blocking(
@@ -228,6 +232,10 @@ def request(
     call = limits.start()
     with policy.valid_request(call):
         return _shared[0].request(
-            method, url, follow_redirects=follow_redirects, timeout=limits.timeout,
-            extensions={policy.EXTENSION: call}, **parts,
+            method,
+            url,
+            follow_redirects=follow_redirects,
+            timeout=limits.timeout,
+            extensions={policy.EXTENSION: call},
+            **parts,
         )

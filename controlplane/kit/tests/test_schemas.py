@@ -8,8 +8,10 @@ from controlplane.kit import schemas
 
 CITY = {
     "type": "object",
-    "properties": {"city": {"type": "string", "minLength": 2},
-                   "days": {"type": "array", "items": {"type": "integer"}}},
+    "properties": {
+        "city": {"type": "string", "minLength": 2},
+        "days": {"type": "array", "items": {"type": "integer"}},
+    },
     "required": ["city"],
     "additionalProperties": False,
 }
@@ -58,7 +60,9 @@ def test_a_long_value_does_not_make_a_long_message():
         ({"properties": {"a": {"minLength": -1}}}, "input_schema.properties.a.minLength"),
         ({"$ref": "#/$defs/none"}, "input_schema"),
         ({"$ref": "http://169.254.169.254/x"}, "input_schema"),
-        ([], "input_schema"), ("x", "input_schema"), (None, "input_schema"),
+        ([], "input_schema"),
+        ("x", "input_schema"),
+        (None, "input_schema"),
         ({"description": "x" * 300_000}, "input_schema"),
     ],
 )
@@ -148,8 +152,10 @@ def test_look_ahead_works_on_short_values_only():
 
 def test_many_users_of_one_definition_are_not_costly():
     part = {"anyOf": [{"const": i} for i in range(200)]}
-    schema = {"properties": {f"a{i}": {"$ref": "#/$defs/x"} for i in range(1000)},
-              "$defs": {"x": part}}
+    schema = {
+        "properties": {f"a{i}": {"$ref": "#/$defs/x"} for i in range(1000)},
+        "$defs": {"x": part},
+    }
     assert schemas.schema_faults(schema, "s") == []
     assert found(schema, {"a7": 500}) == [("arguments.a7", "anyOf")]
 
@@ -164,11 +170,13 @@ KEYWORDS = [
 ]  # fmt: skip
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-3, 3) | st.text("ab#/$", max_size=4),
-    lambda inner: st.lists(inner, max_size=3)
-    | st.dictionaries(
-        st.sampled_from(KEYWORDS),
-        inner | st.sampled_from(["#", "#/$defs/a", "#a", "object", "(?=a)b", "(a+)+$"]),
-        max_size=4,
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(KEYWORDS),
+            inner | st.sampled_from(["#", "#/$defs/a", "#a", "object", "(?=a)b", "(a+)+$"]),
+            max_size=4,
+        )
     ),
     max_leaves=15,
 )

@@ -59,8 +59,9 @@ class Command(BaseCommand):
             publish(workflow, actor=user, note="Seeded with the demo")
             workflow.refresh_from_db()
             start(
-                StartRequest(workflow=workflow, environment=environment, input=plan["input"],
-                             tags=["demo"]),
+                StartRequest(
+                    workflow=workflow, environment=environment, input=plan["input"], tags=["demo"]
+                ),
                 actor=user,
             )
 

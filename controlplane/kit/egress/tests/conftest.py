@@ -17,9 +17,7 @@ Handler = Callable[[socket.socket, bytes], None]
 
 def answer(body: bytes = b"ok", *, status: str = "200 OK", headers: str = "") -> bytes:
     """A whole HTTP/1.1 answer as bytes."""
-    return (
-        f"HTTP/1.1 {status}\r\ncontent-length: {len(body)}\r\n{headers}\r\n".encode() + body
-    )
+    return f"HTTP/1.1 {status}\r\ncontent-length: {len(body)}\r\n{headers}\r\n".encode() + body
 
 
 @dataclass

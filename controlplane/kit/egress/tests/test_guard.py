@@ -13,10 +13,28 @@ from controlplane.kit.egress.tests.conftest import answer
 
 @pytest.mark.parametrize(
     "host",
-    ["localhost", "127.0.0.1", "127.1", "2130706433", "0x7f000001", "017700000001", "[::1]",
-     "[::ffff:127.0.0.1]", "[::ffff:7f00:1]", "0.0.0.0", "0", "[::]", "[fe80::1]",  # noqa: S104
-     "169.254.169.254", "[fd00:ec2::254]", "100.64.0.1", "10.0.0.1", "127.0.0.1.",
-     "１２７.0.0.1", "127。0。0。1"],
+    [
+        "localhost",
+        "127.0.0.1",
+        "127.1",
+        "2130706433",
+        "0x7f000001",
+        "017700000001",
+        "[::1]",
+        "[::ffff:127.0.0.1]",
+        "[::ffff:7f00:1]",
+        "0.0.0.0",
+        "0",
+        "[::]",
+        "[fe80::1]",  # noqa: S104
+        "169.254.169.254",
+        "[fd00:ec2::254]",
+        "100.64.0.1",
+        "10.0.0.1",
+        "127.0.0.1.",
+        "１２７.0.0.1",
+        "127。0。0。1",
+    ],
 )
 def test_a_forbidden_address_is_refused_before_anything_is_sent(call, serve, host):
     server = serve(answer())
@@ -29,9 +47,21 @@ def test_a_forbidden_address_is_refused_before_anything_is_sent(call, serve, hos
 
 @pytest.mark.parametrize(
     "url",
-    ["ftp://example.com/", "file:///etc/passwd", "gopher://127.0.0.1:6379/_x", "//example.com/",
-     "http://", "ws://example.com/", "unix:///run/x.sock", "http://user:pw@example.com/",
-     "http://[::zz]/", "http://a b/", "http://example.com:99999/", "x", ""],
+    [
+        "ftp://example.com/",
+        "file:///etc/passwd",
+        "gopher://127.0.0.1:6379/_x",
+        "//example.com/",
+        "http://",
+        "ws://example.com/",
+        "unix:///run/x.sock",
+        "http://user:pw@example.com/",
+        "http://[::zz]/",
+        "http://a b/",
+        "http://example.com:99999/",
+        "x",
+        "",
+    ],
 )
 def test_a_url_that_is_no_plain_http_address_is_refused(call, url):
     with pytest.raises(EgressRefused) as refused:
@@ -122,7 +152,9 @@ def test_an_unknown_name_is_unreachable_and_may_be_tried_again(call, names):
     with pytest.raises(EgressUnreachable, match=r"nowhere\.test cannot be resolved") as failed:
         call("GET", "http://nowhere.test/")
     assert (failed.value.code, failed.value.retryable, failed.value.sent) == (
-        "unreachable", True, False
+        "unreachable",
+        True,
+        False,
     )
 
 

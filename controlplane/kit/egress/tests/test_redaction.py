@@ -13,8 +13,14 @@ VALUE = 'p@ss/wörd "x" + 1'
 
 @pytest.mark.parametrize(
     "spelled",
-    [VALUE, quote(VALUE, safe=""), quote(VALUE), 'p@ss/wörd \\"x\\" + 1',
-     "p@ss/w\\u00f6rd \\\"x\\\" + 1", base64.b64encode(VALUE.encode()).decode()],
+    [
+        VALUE,
+        quote(VALUE, safe=""),
+        quote(VALUE),
+        'p@ss/wörd \\"x\\" + 1',
+        'p@ss/w\\u00f6rd \\"x\\" + 1',
+        base64.b64encode(VALUE.encode()).decode(),
+    ],
 )
 def test_each_spelling_is_masked(spelled):
     assert Redactor([VALUE]).text(f"a {spelled} b") == f"a {MASK} b"

@@ -17,8 +17,15 @@ def test_a_redirect_is_an_answer_unless_it_is_to_be_followed(call, serve, loopba
 
 @pytest.mark.parametrize(
     "target",
-    ["http://169.254.169.254/latest/meta-data/", "http://[::1]/", "http://2852039166/",
-     "http://intern.test/", "ftp://one.test/", "file:///etc/passwd", "http://u:p@one.test/"],
+    [
+        "http://169.254.169.254/latest/meta-data/",
+        "http://[::1]/",
+        "http://2852039166/",
+        "http://intern.test/",
+        "ftp://one.test/",
+        "file:///etc/passwd",
+        "http://u:p@one.test/",
+    ],
 )
 def test_a_redirect_to_a_forbidden_place_is_refused(call, serve, names, loopback, target):
     names["intern.test"] = ["10.0.0.7"]
@@ -35,8 +42,12 @@ def test_a_redirect_out_of_the_allowed_hosts_is_refused(call, serve, names, loop
     names.update({"one.test": ["127.0.0.1"], "two.test": ["127.0.0.1"]})
     server = serve(moved(f"http://two.test:{other.port}/"))
     with pytest.raises(EgressRefused, match=r"two\.test is not among"):
-        call("GET", f"http://one.test:{server.port}/", follow_redirects=True,
-             allowed_hosts=["one.test"])
+        call(
+            "GET",
+            f"http://one.test:{server.port}/",
+            follow_redirects=True,
+            allowed_hosts=["one.test"],
+        )
     assert other.connections == 0
 
 
@@ -44,8 +55,13 @@ def test_another_origin_sees_no_credential(call, serve, names, loopback):
     other = serve(answer(b"other"))
     names.update({"one.test": ["127.0.0.1"], "two.test": ["127.0.0.1"]})
     server = serve(moved(f"http://two.test:{other.port}/", "307 Temporary Redirect"))
-    secret = {"authorization": "Bearer hush", "x-api-key": "hush", "cookie": "a=hush",
-              "x-anything": "hush", "accept": "text/plain"}
+    secret = {
+        "authorization": "Bearer hush",
+        "x-api-key": "hush",
+        "cookie": "a=hush",
+        "x-anything": "hush",
+        "accept": "text/plain",
+    }
     found = call("GET", f"http://one.test:{server.port}/", headers=secret, follow_redirects=True)
     assert found.text == "other"
     assert b"hush" in server.requests[0]
@@ -56,8 +72,12 @@ def test_another_origin_sees_no_credential(call, serve, names, loopback):
 def test_another_port_of_the_same_host_is_another_origin(call, serve, loopback):
     other = serve(answer())
     server = serve(moved(f"http://127.0.0.1:{other.port}/"))
-    call("GET", f"http://127.0.0.1:{server.port}/", headers={"authorization": "hush"},
-         follow_redirects=True)
+    call(
+        "GET",
+        f"http://127.0.0.1:{server.port}/",
+        headers={"authorization": "hush"},
+        follow_redirects=True,
+    )
     assert b"hush" not in other.requests[0]
 
 
@@ -66,8 +86,12 @@ def test_the_same_origin_keeps_the_credential(call, serve, loopback):
         conn.sendall(answer(b"there") if b"GET /b" in head else moved("/b"))
 
     server = serve(handler)
-    call("GET", f"http://127.0.0.1:{server.port}/a", headers={"x-api-key": "hush"},
-         follow_redirects=True)
+    call(
+        "GET",
+        f"http://127.0.0.1:{server.port}/a",
+        headers={"x-api-key": "hush"},
+        follow_redirects=True,
+    )
     assert b"hush" in server.requests[1]
 
 

@@ -12,9 +12,13 @@ from controlplane.kit.egress import EgressRefused
 from controlplane.kit.egress.tests.conftest import answer
 
 CHAT = {
-    "id": "c", "object": "chat.completion", "created": 1, "model": "m",
-    "choices": [{"index": 0, "finish_reason": "stop",
-                 "message": {"role": "assistant", "content": "Hi"}}],
+    "id": "c",
+    "object": "chat.completion",
+    "created": 1,
+    "model": "m",
+    "choices": [
+        {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": "Hi"}}
+    ],
 }
 
 
@@ -48,7 +52,9 @@ def test_the_openai_client_hands_a_refusal_on_at_once(serve):
 def test_the_anthropic_client_hands_a_refusal_on(serve):
     async def ask():
         client = anthropic.AsyncAnthropic(
-            api_key="k", base_url="http://169.254.169.254", max_retries=0,
+            api_key="k",
+            base_url="http://169.254.169.254",
+            max_retries=0,
             http_client=egress.async_client(timeout=5),
         )
         await client.messages.create(
