@@ -23,7 +23,7 @@ def test_the_oldest_is_forgotten_first() -> None:
         memory.put(key, 1)
     memory.get("a")
     memory.put("c", 1)
-    assert [memory.get(key) for key in "abc"] == [1, None, 1]
+    assert [memory.get(key) for key in "abc"] == [None, 1, 1]
     memory.drop("a")
     memory.drop("never there")
     assert memory.get("a") is None

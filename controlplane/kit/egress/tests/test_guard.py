@@ -23,10 +23,10 @@ from controlplane.kit.egress.tests.conftest import answer
         "[::1]",
         "[::ffff:127.0.0.1]",
         "[::ffff:7f00:1]",
-        "0.0.0.0",
+        "0.0.0.0",  # noqa: S104
         "0",
         "[::]",
-        "[fe80::1]",  # noqa: S104
+        "[fe80::1]",
         "169.254.169.254",
         "[fd00:ec2::254]",
         "100.64.0.1",
