@@ -300,7 +300,11 @@ UPDATE effect SET state = 'done', result = %s::jsonb, done_at = clock_timestamp(
 WHERE step_id = %s AND ordinal = %s
 """
 
-WITHDRAW_EFFECT = "DELETE FROM effect WHERE step_id = %s AND ordinal = %s AND state = 'intent'"
+# Only under the lease: the intent may be that of another attempt by now.
+WITHDRAW_EFFECT = """
+DELETE FROM effect e USING step s WHERE s.id = e.step_id AND e.step_id = %s AND e.ordinal = %s
+  AND e.state = 'intent' AND s.lease = %s
+"""
 
 SAVE_CHECKPOINT = """
 INSERT INTO checkpoint (step_id, ordinal, kind, content, at)
@@ -455,25 +459,21 @@ SELECT id FROM step WHERE run_id = %s AND status = 'waiting' AND reason = 'signa
   AND state ->> 'signal' = %s ORDER BY position LIMIT 1
 """
 
-# What was waited for has come while the step was about to wait.
-MISSED = """
-SELECT DISTINCT s.run_id FROM step s
-WHERE s.status = 'waiting' AND (
+# What was waited for has come while the step was about to wait: a signal, an approval, or word that
+# a call in doubt happened after all (its thread was late, or wrote when its lease was gone).
+_MISSED = """s.status = 'waiting' AND (
   (s.reason = 'signal' AND EXISTS (SELECT 1 FROM signal g WHERE g.run_id = s.run_id
     AND g.name = s.state ->> 'signal' AND g.taken_by IS NULL))
   OR (s.reason = 'approval' AND EXISTS (SELECT 1 FROM approval a WHERE a.id = s.approval_id
-    AND a.status <> 'pending')))
-LIMIT 500
-"""
+    AND a.status <> 'pending'))
+  OR (s.reason = 'reconcile' AND NOT EXISTS (SELECT 1 FROM effect e WHERE e.step_id = s.id
+    AND e.state IN ('intent', 'unknown'))))"""
 
-MISSED_STEPS = """
-SELECT s.id FROM step s
-WHERE s.run_id = %(run)s AND s.status = 'waiting' AND (
-  (s.reason = 'signal' AND EXISTS (SELECT 1 FROM signal g WHERE g.run_id = s.run_id
-    AND g.name = s.state ->> 'signal' AND g.taken_by IS NULL))
-  OR (s.reason = 'approval' AND EXISTS (SELECT 1 FROM approval a WHERE a.id = s.approval_id
-    AND a.status <> 'pending')))
-"""
+MISSED = f"SELECT DISTINCT s.run_id FROM step s WHERE {_MISSED} LIMIT 500"  # noqa: S608
+
+MISSED_STEPS = f"""
+SELECT s.id FROM step s WHERE s.run_id = %(run)s AND {_MISSED}
+"""  # noqa: S608 (constants only)
 
 NEXT_DUE = """
 SELECT extract(epoch FROM min(wake_at) - clock_timestamp()) FROM step

@@ -47,16 +47,20 @@ class Store:
         """Close the connections."""
         self.pool.close(timeout=1)
 
-    def _ask(self, step: StepWork, work: Callable[[psycopg.Connection], T]) -> T:
-        """Do one statement, again while the database is away and the step is ours. Each may be done
-        twice, since the answer of the first may have got lost."""
+    def _ask(
+        self, step: StepWork, work: Callable[[psycopg.Connection], T], *, is_owed: bool = False
+    ) -> T:
+        """Do one statement, again while the database is away and the step is ours (or even then,
+        where it is owed to whoever goes on with it). Each may be done twice, since the answer of
+        the first may have got lost."""
         until = time.monotonic() + PATIENCE_SECONDS
         while True:
             try:
                 with self.pool.connection() as conn:
                     return work(conn)
             except psycopg.Error as exc:
-                if not is_database_away(exc) or time.monotonic() > until or step.is_abandoned:
+                is_ours = is_owed or not step.is_abandoned
+                if not is_database_away(exc) or time.monotonic() > until or not is_ours:
                     raise
             time.sleep(0.2)
 
@@ -85,14 +89,15 @@ class Store:
         return rows[0]
 
     def fulfil(self, step: StepWork, ordinal: int, result: Any) -> None:
-        """The declared effect happened, with this result."""
+        """The declared effect happened, with this result. True even when the lease is lost: then
+        nobody needs to be asked."""
         params = [_json(result), step.id, ordinal]
-        self._ask(step, lambda conn: conn.execute(sql.FULFIL_EFFECT, params))
+        self._ask(step, lambda conn: conn.execute(sql.FULFIL_EFFECT, params), is_owed=True)
         step.open_effects.pop(ordinal, None)
 
     def withdraw(self, step: StepWork, ordinal: int) -> None:
         """The declared effect certainly did not happen: the call was refused before it left."""
-        params = [step.id, ordinal]
+        params = [step.id, ordinal, step.lease]
         self._ask(step, lambda conn: conn.execute(sql.WITHDRAW_EFFECT, params))
         step.open_effects.pop(ordinal, None)
 

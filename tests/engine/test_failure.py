@@ -260,3 +260,14 @@ def test_an_unsafe_call_that_takes_too_long_waits_for_a_person(
     assert house.steps(run)["a"].reason == "reconcile"
     assert Effect.objects.get(run=run).state == "unknown"
     house.check([run.pk])
+
+
+def test_a_late_call_that_happened_after_all_needs_no_person(house: House, name: str, gate) -> None:
+    house.worker()
+    house.ticker()
+    run = house.start(graph({"a": call("held", name=name, timeout_seconds=0.2), "b": {}}, "a>b"))
+    house.rests(run, "waiting")
+    gate.set()
+    run = house.ended(run)
+    assert (run.status, functions.CALLS[name]) == ("succeeded", 1)
+    assert house.steps(run)["a"].output == {"done": True}
