@@ -1,0 +1,118 @@
+"""Many runs while workers are killed at any moment; what must hold afterwards."""
+
+import random
+import secrets
+import statistics
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.chaos.scene import Scene, step
+from tests.engine.house import graph
+from tests.engine.invariants import assert_invariants
+
+WIDTH = 4
+
+
+@dataclass
+class Report:
+    """What a storm did."""
+
+    runs: int = 0
+    kills: int = 0
+    seconds: float = 0.0
+    stands: dict[str, int] = field(default_factory=dict)
+    repeated_reads: int = 0
+    in_doubt: int = 0
+    recovery: list[float] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        times = sorted(self.recovery) or [0.0]
+        return (
+            f"{self.runs} runs, {self.kills} kills in {self.seconds:.0f} s: {self.stands}; "
+            f"{self.in_doubt} calls in doubt, {self.repeated_reads} reads repeated; lease lost "
+            f"until claimed again p50 {statistics.median(times):.1f} s, max {times[-1]:.1f} s"
+        )
+
+
+def definition() -> dict[str, Any]:
+    """Steps of all three classes, side by side and joined, some of them in the engine's thread."""
+    classes = ("read", "idempotent", "unsafe", "read")
+    wide = [f"w{n}" for n in range(WIDTH)]
+    nodes = {
+        "a": step("now-unsafe", "${input.name}-a"),
+        **{w: step(f"slow-{classes[n]}", f"${{input.name}}-{w}") for n, w in enumerate(wide)},
+        "quick": {"kind": "tool", "tool": "noop", "arguments": {}},
+        "join": {"kind": "transform", "set": {"n": "${steps.w0.output.n}"}},
+        "z": step("now-idempotent", "${input.name}-z"),
+    }
+    edges = [f"a>{w}" for w in wide] + [f"{w}>join" for w in wide]
+    return graph(nodes, *edges, "a>quick", "quick>join", "join>z")
+
+
+def storm(
+    scene: Scene, *, runs: int, kills: int, workers: int, pause: tuple[float, float], seconds: float
+) -> Report:
+    """Start `runs` runs, kill one of `workers` workers `kills` times, and check everything."""
+    stack, report = scene.stack, Report(runs=runs, kills=kills)
+    name, dice = secrets.token_hex(4), random.Random(kills)  # noqa: S311
+    for number in range(2, workers + 1):
+        stack.start_worker(number)
+    began = time.monotonic()
+    ids = scene.start_many(
+        scene.workflow(definition()), [{"name": f"{name}-{n}"} for n in range(runs)]
+    )
+    for _ in range(kills):
+        time.sleep(dice.uniform(*pause))
+        number = dice.randint(1, workers)
+        pid = stack.pids[f"worker-{number}"]
+        stack.kill_worker(number)
+        stack.start_worker(number)
+        # Now and then the supervisor's word is lost too.
+        if dice.random() < 0.5:
+            stack.report_lost(pid)
+    report.stands = scene.at_rest(ids, seconds)
+    report.seconds = time.monotonic() - began
+    for number in range(2, workers + 1):
+        stack.kill_worker(number)
+    assert_invariants(stack.database_url, ids)
+    _check_calls(scene, name, runs, report)
+    report.recovery = [
+        float(row["gap"])
+        for row in stack.sql(
+            """SELECT extract(epoch FROM s.leased_at - a.ended_at) AS gap
+               FROM attempt a JOIN step s ON s.id = a.step_id
+               WHERE a.status = 'crashed' AND s.run_id = ANY(%s::uuid[])
+                 AND a.n = s.attempt - 1""",
+            [ids],
+        )
+    ]
+    return report
+
+
+def _check_calls(scene: Scene, name: str, runs: int, report: Report) -> None:
+    """No unsafe call was made twice, no idempotent one under two keys, none of a finished run
+    never."""
+    book = scene.book
+    for n in range(runs):
+        for node, effect in (("a", "unsafe"), ("w2", "unsafe"), ("w1", "same"), ("z", "same")):
+            key = f"{name}-{n}-{node}"
+            if effect == "unsafe":
+                assert book.calls[key] <= 1, f"{key} was called {book.calls[key]} times"
+            else:
+                assert len(set(book.keys[key])) <= 1, f"{key} has keys {book.keys[key]}"
+        report.repeated_reads += sum(book.calls[f"{name}-{n}-{w}"] > 1 for w in ("w0", "w3"))
+    finished = scene.stack.sql(
+        """SELECT r.input ->> 'name' AS name FROM run r
+           WHERE r.status = 'succeeded' AND r.input ->> 'name' LIKE %s""",
+        [f"{name}-%"],
+    )
+    for row in finished:
+        for node in ("a", "w0", "w1", "w2", "w3", "z"):
+            assert book.calls[f"{row['name']}-{node}"] >= 1, f"{row['name']}-{node} never called"
+    [row] = scene.stack.sql(
+        "SELECT count(*) AS many FROM effect e JOIN run r ON r.id = e.run_id"
+        " WHERE e.state = 'unknown' AND r.input ->> 'name' LIKE %s",
+        [f"{name}-%"],
+    )
+    report.in_doubt = row["many"]
