@@ -55,6 +55,7 @@ class ReportView(FormatView):
         sheets.XlsxRenderer,
     ]
     name_of_file: ClassVar[str] = ""
+    serializer: ClassVar[Any]
 
     def answer(self, request: Request, report: dict[str, Any]) -> Response:
         """The report; a file has a name."""
@@ -62,7 +63,9 @@ class ReportView(FormatView):
         headers = {}
         if kind == "csv":
             # Asked here, because what a renderer raises is no refusal any more.
-            sheets.chosen(sheets.tables(report), request.query_params.get("table"))
+            sheets.chosen(
+                sheets.tables(report, self.serializer()), request.query_params.get("table")
+            )
         if kind in ("csv", "xlsx"):
             days = "-".join(f"{report[side]:%Y%m%d}" for side in ("from", "to"))
             name = f"{self.name_of_file}-{days}.{kind}"
@@ -74,6 +77,7 @@ class OverviewView(ReportView):
     """The figures of a period against the one before it."""
 
     name_of_file = "overview"
+    serializer = serializers.OverviewSerializer
 
     @extend_schema(
         operation_id="analytics_overview",
@@ -90,6 +94,7 @@ class RunsReportView(ReportView):
     """Runs over time."""
 
     name_of_file = "runs"
+    serializer = serializers.RunsReportSerializer
 
     @extend_schema(
         operation_id="analytics_runs",
@@ -105,6 +110,7 @@ class CostsReportView(ReportView):
     """What calls cost."""
 
     name_of_file = "costs"
+    serializer = serializers.CostsReportSerializer
 
     @extend_schema(
         operation_id="analytics_costs",
@@ -121,6 +127,7 @@ class AgentsReportView(ReportView):
     """How agents do."""
 
     name_of_file = "agents"
+    serializer = serializers.AgentsReportSerializer
 
     @extend_schema(
         operation_id="analytics_agents",
@@ -136,6 +143,7 @@ class WorkflowsReportView(ReportView):
     """How workflows do."""
 
     name_of_file = "workflows"
+    serializer = serializers.WorkflowsReportSerializer
 
     @extend_schema(
         operation_id="analytics_workflows",
@@ -152,6 +160,7 @@ class WorkflowReportView(ReportView):
     """How one workflow does."""
 
     name_of_file = "workflow"
+    serializer = serializers.WorkflowReportSerializer
 
     @extend_schema(
         operation_id="workflows_analytics",

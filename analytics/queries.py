@@ -191,7 +191,7 @@ def costs(scope: Scope) -> Row:
     return {
         **_frame(scope),
         "currency": CURRENCY,
-        "totals": _spent(total) if total and total["model_calls"] is not None else nothing,
+        "totals": _spent(total) if total else nothing,
         "buckets": _over_time(scope.span, {row["at"]: _spent(row) for row in by[0]}, nothing),
         "projects": _named(Project, "project", "project_id", by[1], _spent, "cost"),
         "agents": _named(Agent, "agent", "agent_id", by[2], _spent, "cost"),

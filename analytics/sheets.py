@@ -2,7 +2,8 @@
 
 import csv
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -14,7 +15,6 @@ from rest_framework.renderers import BaseRenderer
 from controlplane.kit.errors import InvalidInput
 from controlplane.kit.json import money
 
-Table = list[dict[str, Any]]
 XLSX_TYPE = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 # Loaded at the first workbook: a web process that never makes one need not hold it.
 WORKBOOK = "openpyxl.Workbook"
@@ -23,16 +23,34 @@ CELL = "openpyxl.cell.WriteOnlyCell"
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
-def tables(report: Mapping[str, Any]) -> dict[str, Table]:
-    """Every list of a report as a table of flat rows, then its totals as one of a single row."""
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A heading and rows of values."""
+
+    columns: list[str]
+    rows: list[list[Any]]
+
+
+def tables(report: Mapping[str, Any], serializer: Any = None) -> dict[str, Table]:
+    """Every list of a report as a table of flat rows, then its totals as one of a single row. The
+    serializer of the report tells the columns of a list that is empty."""
     found: dict[str, Table] = {}
+    single: dict[str, Table] = {}
     for name, value in report.items():
         if isinstance(value, list):
-            found[name] = [_flat(row) for row in value]
+            found[name] = _table(value, serializer.fields[name].child if serializer else None)
         elif name == "figures":
-            found[name] = [{"figure": figure, **_flat(row)} for figure, row in value.items()]
-    single = {k: v for k, v in report.items() if isinstance(v, Mapping) and k != "figures"}
-    return found | {name: [_flat(row)] for name, row in single.items()}
+            rows = [{"figure": figure, **row} for figure, row in value.items()]
+            found[name] = _table(rows)
+        elif isinstance(value, Mapping):
+            single[name] = _table([value])
+    return found | single
+
+
+def _table(rows: list[Any], serializer: Any = None) -> Table:
+    flat = [_flat(row) for row in rows]
+    columns = list(flat[0]) if flat else _columns(serializer)
+    return Table(columns, [list(row.values()) for row in flat])
 
 
 def _flat(row: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -45,13 +63,20 @@ def _flat(row: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
+def _columns(serializer: Any, prefix: str = "") -> list[str]:
+    columns: list[str] = []
+    for name, field in serializer.fields.items() if serializer else ():
+        inner = _columns(field, f"{prefix}{name}.") if hasattr(field, "fields") else None
+        columns += inner or [f"{prefix}{name}"]
+    return columns
+
+
 def as_csv(table: Table) -> bytes:
     """A heading and the rows, comma separated; nothing in it is taken for a formula."""
     text = io.StringIO()
     writer = csv.writer(text)
-    if table:
-        writer.writerow(table[0])
-    writer.writerows([_csv_cell(value) for value in row.values()] for row in table)
+    writer.writerow(table.columns)
+    writer.writerows([_csv_cell(value) for value in row] for row in table.rows)
     return text.getvalue().encode()
 
 
@@ -73,18 +98,11 @@ def as_xlsx(found: Mapping[str, Table]) -> bytes:
     cell = import_string(CELL)
     for name, table in found.items():
         sheet = workbook.create_sheet(name[:31])
-        for values in _rows(table):
+        for values in (table.columns, *table.rows):
             sheet.append([_xlsx_cell(cell, sheet, value) for value in values])
     content = io.BytesIO()
     workbook.save(content)
     return content.getvalue()
-
-
-def _rows(table: Table) -> Iterator[list[Any]]:
-    if table:
-        yield list(table[0])
-    for row in table:
-        yield list(row.values())
 
 
 def _xlsx_cell(cell: Any, sheet: Any, value: Any) -> Any:
@@ -110,7 +128,8 @@ class CsvRenderer(BaseRenderer):
     def render(self, data: Any, accepted_media_type: Any = None, renderer_context: Any = None):
         """The table as CSV."""
         context = renderer_context or {}
-        return as_csv(chosen(tables(data), context["request"].query_params.get("table")))
+        found = tables(data, context["view"].serializer())
+        return as_csv(chosen(found, context["request"].query_params.get("table")))
 
 
 class XlsxRenderer(BaseRenderer):
@@ -123,7 +142,7 @@ class XlsxRenderer(BaseRenderer):
 
     def render(self, data: Any, accepted_media_type: Any = None, renderer_context: Any = None):
         """The tables as a workbook."""
-        return as_xlsx(tables(data))
+        return as_xlsx(tables(data, (renderer_context or {})["view"].serializer()))
 
 
 def chosen(found: Mapping[str, Table], name: str | None) -> Table:

@@ -116,7 +116,8 @@ WHERE t.project_id = ANY(%(projects)s) AND t.started_at >= %(start)s AND t.start
 _SPENT = """sum(cost) FILTER (WHERE currency = %(currency)s) AS cost,
   count(*) FILTER (WHERE tool_id IS NULL) AS model_calls,
   count(*) FILTER (WHERE price_status = 'unpriced') AS unpriced_calls,
-  sum(input_tokens)::bigint AS input_tokens, sum(output_tokens)::bigint AS output_tokens,
+  coalesce(sum(input_tokens), 0)::bigint AS input_tokens,
+  coalesce(sum(output_tokens), 0)::bigint AS output_tokens,
   (coalesce(sum(input_tokens + output_tokens) FILTER (WHERE price_status = 'unpriced'), 0))::bigint
     AS unpriced_tokens"""
 
@@ -140,7 +141,8 @@ WHERE project_id = ANY(%(projects)s) AND started_at >= %(since)s AND started_at 
 CALLS_BY = """
 SELECT {column} AS id, sum(cost) FILTER (WHERE currency = %(currency)s) AS cost,
   count(*) AS model_calls, count(*) FILTER (WHERE price_status = 'unpriced') AS unpriced_calls,
-  sum(input_tokens)::bigint AS input_tokens, sum(output_tokens)::bigint AS output_tokens
+  coalesce(sum(input_tokens), 0)::bigint AS input_tokens,
+  coalesce(sum(output_tokens), 0)::bigint AS output_tokens
 FROM model_call
 WHERE {owner} AND started_at >= %(start)s AND started_at < %(end)s {environments}
 GROUP BY {column}

@@ -55,6 +55,8 @@ def finish(result: dict[str, Any], **_: Any) -> dict[str, Any]:
         f"Problem{status}": {"description": words, "content": body}
         for status, words in REFUSALS.items()
     }
+    for name in schemas:
+        schemas[name] = _simpler(schemas[name])
     paths = {path.rstrip("/") or "/": item for path, item in result["paths"].items()}
     for path, item in paths.items():
         for method, operation in item.items():
@@ -65,13 +67,23 @@ def finish(result: dict[str, Any], **_: Any) -> dict[str, Any]:
     return result
 
 
+def _simpler(schema: Any) -> Any:
+    """Any value may be null: drf-spectacular offers `any or null`, where null is both."""
+    if isinstance(schema, list):
+        return [_simpler(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    kept = {name: _simpler(item) for name, item in schema.items()}
+    return {k: v for k, v in kept.items() if k != "oneOf" or v != [{}, {"type": "null"}]}
+
+
 def _refusals(path: str, method: str, operation: dict[str, Any]) -> None:
     found = {"401", "403", "406", "422", "429"}
     answers = operation["responses"]
     if "{" in path or "Paginated" in str(answers.get("200")):
         found.add("404")
     if method not in READS:
-        found |= {"400", "409", "413", "415"}
+        found |= {"400", "404", "409", "413", "415"}
     if method in ("put", "patch", "delete"):
         found.add("412")
     for status in sorted(found):

@@ -5,7 +5,7 @@ from typing import Any
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.urls import NoReverseMatch, reverse
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import PolymorphicProxySerializer, extend_schema
 from rest_framework import serializers, status
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -42,7 +42,16 @@ class MemberViewSet(InProject):
             self.kwargs["pk"] = str(by_user.pk)
         return super().get_object()
 
-    @extend_schema(request=NewMember, responses={201: MemberSerializer})
+    @extend_schema(
+        request=NewMember,
+        responses={
+            201: PolymorphicProxySerializer(
+                "MemberOrInvitation",
+                [MemberSerializer, InvitationSerializer],
+                resource_type_field_name=None,
+            )
+        },
+    )
     def create(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         """Add a member at once where there is an account with the e-mail; else invite them."""
         body = NewMember.read(request)

@@ -168,9 +168,9 @@ class StepSerializer(serializers.ModelSerializer):
     path = serializers.SerializerMethodField()
     duration_ms = serializers.IntegerField(read_only=True, allow_null=True)
     cost = serializers.SerializerMethodField()
-    agent = serializers.UUIDField(source="agent_id", read_only=True)
-    tool = serializers.UUIDField(source="tool_id", read_only=True)
-    approval = serializers.UUIDField(source="approval_id", read_only=True)
+    agent = serializers.UUIDField(source="agent_id", read_only=True, allow_null=True)
+    tool = serializers.UUIDField(source="tool_id", read_only=True, allow_null=True)
+    approval = serializers.UUIDField(source="approval_id", read_only=True, allow_null=True)
     attempts = serializers.SerializerMethodField()
     calls = serializers.SerializerMethodField()
 

@@ -8,7 +8,7 @@ from decimal import Decimal
 import pytest
 from openpyxl import load_workbook
 
-from analytics.sheets import as_csv, as_xlsx, tables
+from analytics.sheets import Table, as_csv, as_xlsx, tables
 from controlplane.kit.ids import uuid7
 from tests.support.cast import Api
 
@@ -78,7 +78,7 @@ NASTY = ["=1+1", "+1", "-1", "@x", "\tx", 'a"b,c\nd', "plain"]
 
 
 def test_text_in_a_csv_is_never_a_formula():
-    table = [{"name": text, "n": -1, "cost": Decimal("-0.50")} for text in NASTY]
+    table = Table(["name", "n", "cost"], [[text, -1, Decimal("-0.50")] for text in NASTY])
     found = list(csv.reader(io.StringIO(as_csv(table).decode())))
     assert found[0] == ["name", "n", "cost"]
     assert [row[0] for row in found[1:]] == [
@@ -94,7 +94,7 @@ def test_text_in_a_csv_is_never_a_formula():
 
 
 def test_text_in_a_workbook_is_never_a_formula():
-    made = as_xlsx({"t": [{"name": text} for text in [*NASTY, "\x00\x07bell"]]})
+    made = as_xlsx({"t": Table(["name"], [[text] for text in [*NASTY, "\x00\x07bell"]])})
     cells = [row[0] for row in load_workbook(io.BytesIO(made))["t"].iter_rows(min_row=2)]
     assert {cell.data_type for cell in cells} == {"s"}
     assert [cell.value for cell in cells][:4] == NASTY[:4]
@@ -103,15 +103,28 @@ def test_text_in_a_workbook_is_never_a_formula():
 
 def test_values_of_every_kind_fit_a_cell():
     at, key = datetime(2026, 11, 18, 12, tzinfo=UTC), uuid7()
-    row = {"at": at, "id": key, "none": None, "yes": True, "n": 1, "x": 1.5, "m": Decimal("0.1")}
-    book = load_workbook(io.BytesIO(as_xlsx({"t": [row]})))
+    table = Table(list("abcdefg"), [[at, key, None, True, 1, 1.5, Decimal("0.1")]])
+    book = load_workbook(io.BytesIO(as_xlsx({"t": table})))
     values = [cell.value for cell in list(book["t"].iter_rows())[1]]
     assert values == [at.replace(tzinfo=None), str(key), None, True, 1, 1.5, 0.1]
-    assert as_csv([row]).decode().splitlines()[1] == f"2026-11-18T12:00:00Z,{key},,True,1,1.5,0.1"
+    told = as_csv(table).decode().splitlines()[1]
+    assert told == f"2026-11-18T12:00:00Z,{key},,True,1,1.5,0.1"
 
 
 def test_lists_and_single_rows_become_tables_and_inner_rows_are_flat():
     report = {"from": 1, "rows": [{"a": {"b": 1, "c": 2}}], "totals": {"n": 3}, "none": []}
-    assert tables(report) == {"rows": [{"a.b": 1, "a.c": 2}], "none": [], "totals": [{"n": 3}]}
-    assert as_csv([]) == b""
-    assert load_workbook(io.BytesIO(as_xlsx({"none": []}))).sheetnames == ["none"]
+    assert tables(report) == {
+        "rows": Table(["a.b", "a.c"], [[1, 2]]),
+        "none": Table([], []),
+        "totals": Table(["n"], [[3]]),
+    }
+
+
+@pytest.mark.parametrize("name", ["agents", "workflows"])
+def test_an_empty_table_keeps_its_heading(vic, name):
+    text = Api(vic).get(f"/analytics/{name}", {"format": "csv"}).content.decode()
+    head, *rest = text.splitlines()
+    assert rest == []
+    assert {"name", "runs", "p95_ms", "cost"} <= set(head.split(","))
+    if name == "agents":
+        assert "resources.rss_bytes" in head

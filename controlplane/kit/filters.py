@@ -10,7 +10,9 @@ from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 
+from controlplane.kit.errors import InvalidInput
 from controlplane.kit.ids import parse_uuid
+from controlplane.kit.periods import moment
 
 Options = Iterable[tuple[Any, str]] | Callable[[HttpRequest], Iterable[tuple[Any, str]]]
 PERIODS = {
@@ -20,6 +22,24 @@ PERIODS = {
     "30d": ("Last 30 days", timedelta(days=30)),
 }
 SHOWN_WORDS = 3
+
+
+class MomentField(forms.CharField):
+    """An ISO-8601 time within the years we count in."""
+
+    def to_python(self, value: Any) -> Any:
+        """The time in UTC, None for nothing."""
+        text = super().to_python(value)
+        try:
+            return moment(text, "This")
+        except InvalidInput as error:
+            raise forms.ValidationError(error.message, "invalid") from None
+
+
+class MomentFilter(django_filters.Filter):
+    """A time, for methods that compare with it."""
+
+    field_class = MomentField
 
 
 class ManyField(forms.MultipleChoiceField):
@@ -92,8 +112,8 @@ class ListFilterSet(django_filters.FilterSet):
         choices=[(k, v[0]) for k, v in PERIODS.items()],
         empty_label=None,
     )
-    created_after = django_filters.IsoDateTimeFilter(method="by_after", label="From")
-    created_before = django_filters.IsoDateTimeFilter(method="by_before", label="Until")
+    created_after = MomentFilter(method="by_after", label="From")
+    created_before = MomentFilter(method="by_before", label="Until")
 
     def by_search(self, queryset: QuerySet, name: str, value: str) -> QuerySet:
         """Rows with the words in one of `search_fields`, or the row whose id this is."""
@@ -134,7 +154,7 @@ def _schema(item: Any) -> dict[str, Any]:
         elif item.of is None and not callable(item.options):
             values["enum"] = [str(value) for value, _ in item.options]
         return {"type": "array", "items": values}
-    if isinstance(item, django_filters.IsoDateTimeFilter):
+    if isinstance(item, MomentFilter):
         return {"type": "string", "format": "date-time"}
     if isinstance(item, django_filters.UUIDFilter):
         return {"type": "string", "format": "uuid"}

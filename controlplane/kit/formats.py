@@ -27,6 +27,15 @@ class FormatView(APIView):
 
     def handle_exception(self, exc: Exception) -> Any:
         """A refusal is JSON, whatever was asked for."""
+        self.answer_json()
+        return super().handle_exception(exc)
+
+    def options(self, request: Request, *args: Any, **kwargs: Any) -> Any:
+        """What the view offers, as JSON."""
+        self.answer_json()
+        return super().options(request, *args, **kwargs)
+
+    def answer_json(self) -> None:
+        """For what is not in the format of the view."""
         self.request.accepted_renderer = OrjsonRenderer()
         self.request.accepted_media_type = OrjsonRenderer.media_type
-        return super().handle_exception(exc)
