@@ -13,6 +13,4 @@ pytestmark = [pytest.mark.chaos, pytest.mark.long, pytest.mark.timeout(1_800)]
 def test_300_kills_over_10_000_runs_lose_none_and_finish_none_twice(scene: Scene) -> None:
     report = storm(scene, runs=10_000, kills=300, workers=3, pause=(0.2, 1.0), seconds=900)
     sys.stdout.write(f"\n{report}\n")
-    assert sum(report.stands.values()) == 10_000
-    assert set(report.stands) <= {"succeeded", "waiting"}
-    assert report.stands.get("waiting", 0) <= report.in_doubt
+    report.check()
