@@ -218,9 +218,7 @@ class Step(models.Model):
             models.Index(
                 fields=["worker_id"], name="step_leased", condition=models.Q(status="running")
             ),
-            models.Index(
-                fields=["run"], name="step_waiting", condition=models.Q(status="waiting")
-            ),
+            models.Index(fields=["run"], name="step_waiting", condition=models.Q(status="waiting")),
             models.Index(fields=["run"], name="step_undecided", condition=models.Q(undecided=True)),
             models.Index(
                 fields=["agent_id", "-started_at"],
