@@ -30,7 +30,7 @@ class FormatView(APIView):
         self.answer_json()
         return super().handle_exception(exc)
 
-    def options(self, request: Request, *args: Any, **kwargs: Any) -> Any:
+    def options(self, request: Any, *args: Any, **kwargs: Any) -> Any:
         """What the view offers, as JSON."""
         self.answer_json()
         return super().options(request, *args, **kwargs)
