@@ -1,0 +1,90 @@
+"""`make shots`: every page of a seeded stack, light and dark, wide and narrow, into .shots/."""
+
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from playwright.sync_api import Browser, sync_playwright
+
+from controlplane.supervisor.config import ROOT
+from tests.support import chromium
+from tests.support.servers import KEYS, new_postgres
+from tests.support.stack import Stack
+
+EMAIL, PASSWORD = "demo@sparkops.local", "Correct-horse-7-battery"
+SIZES = {"wide": (1440, 900), "narrow": (390, 844)}
+LISTS = ("runs", "workflows", "agents", "tools", "approvals", "audit", "settings")
+
+
+def shoot(browser: Browser, url: str, size: str, scheme: str, folder: Path) -> int:
+    """All pages in one size and one theme; how many."""
+    width, height = SIZES[size]
+    context = browser.new_context(
+        base_url=url, viewport={"width": width, "height": height}, color_scheme=scheme
+    )
+    page = context.new_page()
+    count = 0
+
+    def shot(name: str) -> None:
+        nonlocal count
+        page.wait_for_load_state("networkidle")
+        page.screenshot(path=folder / f"{name}-{size}-{scheme}.png", full_page=True)
+        count += 1
+
+    page.goto("/accounts/register/")
+    shot("register")
+    page.goto("/accounts/login/")
+    shot("sign-in")
+    page.fill("input[name=login]", EMAIL)
+    page.fill("input[name=password]", PASSWORD)
+    page.click("button[type=submit]")
+    shot("dashboard")
+    for name in LISTS:
+        page.goto(f"/{name}/")
+        shot(name)
+        row = page.locator("tbody tr a").first
+        if name in ("runs", "workflows", "agents", "tools") and row.count():
+            page.goto(row.get_attribute("href") or f"/{name}/")
+            shot(f"{name}-detail")
+    for name, path in (("components", "/components/"), ("not-found", "/nothing-here/")):
+        page.goto(path)
+        shot(name)
+    context.close()
+    return count
+
+
+def main() -> int:
+    """Start a stack, seed it, take the pictures."""
+    os.environ.update(KEYS)
+    out = ROOT / ".shots"
+    out.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="sparkops-shots-") as place:
+        postgres = new_postgres(Path(place) / "pg")
+        stack = Stack(Path(place) / "stack", postgres, name="shots")
+        stack.environment |= {
+            "SPARKOPS_DEMO_URL": stack.demo_url,
+            "SPARKOPS_DEMO_EMAIL": EMAIL,
+            "SPARKOPS_DEMO_PASSWORD": PASSWORD,
+        }
+        try:
+            stack.start()
+            stack.manage("seed_demo")
+            time.sleep(8)
+            with sync_playwright() as playwright:
+                browser = playwright.chromium.launch(
+                    executable_path=chromium.get(), args=chromium.ARGUMENTS
+                )
+                sizes = [(size, scheme) for size in SIZES for scheme in ("light", "dark")]
+                count = sum(shoot(browser, stack.url, *each, out) for each in sizes)
+                browser.close()
+        finally:
+            stack.stop()
+            postgres.stop()
+    sys.stdout.write(f"{count} pictures in {out}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
