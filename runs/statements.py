@@ -273,10 +273,12 @@ JOIN unnest(%s::uuid[], %s::text[], %s::text[]) AS f(run_id, path, node)
 """
 
 # Under the lease, and not any more once the run is to end: after a cancel no further call starts.
+# The step is locked, so that its end sees the intent, or this sees the end.
 DECLARE_EFFECT = """
 WITH mine AS (
   SELECT s.id FROM step s JOIN run r ON r.id = s.run_id
-  WHERE s.id = %(step)s AND s.lease = %(lease)s AND s.status = 'running' AND r.end_status = ''),
+  WHERE s.id = %(step)s AND s.lease = %(lease)s AND s.status = 'running' AND r.end_status = ''
+  FOR SHARE OF s),
 new AS (
   INSERT INTO effect (id, run_id, step_id, ordinal, key, tool_id, tool_name, effect_class,
     args_sha256, arguments, state, created_at)
