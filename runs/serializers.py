@@ -6,6 +6,7 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from controlplane.kit.bodies import Body
 from controlplane.kit.errors import InvalidInput
 from controlplane.kit.json import money
 from runs.explain import explain
@@ -109,20 +110,6 @@ class RunRowSerializer(RunSerializer):
         read_only_fields = fields
 
 
-class StrictSerializer(serializers.Serializer):
-    """A body whose unknown fields are refused."""
-
-    def to_internal_value(self, data: Any) -> Any:
-        """Checked input."""
-        if not isinstance(data, Mapping):
-            raise InvalidInput("The body must be a JSON object.", code="not_an_object")
-        unknown = [name for name in data if name not in self.fields]
-        if unknown:
-            detail = serializers.ErrorDetail("Unknown field.", "unknown_field")
-            raise serializers.ValidationError({name: [detail] for name in unknown})
-        return super().to_internal_value(data)
-
-
 class StartSerializer(serializers.Serializer):
     """The body of POST /runs as the schema describes it; runs.start_body reads it."""
 
@@ -141,7 +128,7 @@ class StartSerializer(serializers.Serializer):
     )
 
 
-class CancelSerializer(StrictSerializer):
+class CancelSerializer(Body):
     """The body of POST /runs/{id}/cancel."""
 
     reason = serializers.CharField(max_length=500, allow_blank=True, default="")

@@ -18,6 +18,7 @@ from controlplane.kit import audit, links
 from controlplane.kit.errors import InUse, InvalidInput, PreconditionFailed, from_django
 from controlplane.kit.ids import parse_uuid
 from controlplane.kit.permissions import permission_name, require
+from controlplane.kit.strict import type_faults
 
 STANDARD_VERBS = {
     "list": "view",
@@ -72,6 +73,8 @@ class KitSerializer(serializers.ModelSerializer):
             raise serializers.ValidationError(faults)
         if self.instance is not None:
             data = self._without_immutable(data)
+        if faults := type_faults(self.fields, data):
+            raise serializers.ValidationError(faults)
         attrs = super().to_internal_value(data)
         if self.instance is not None and not self.partial:
             self._put_defaults(attrs, data)

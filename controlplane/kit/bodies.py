@@ -6,6 +6,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 
 from controlplane.kit.errors import InvalidInput
+from controlplane.kit.strict import type_faults
 
 
 class Body(serializers.Serializer):
@@ -19,6 +20,8 @@ class Body(serializers.Serializer):
         if unknown:
             fault = serializers.ErrorDetail("Unknown field.", "unknown_field")
             raise serializers.ValidationError({name: [fault] for name in unknown})
+        if faults := type_faults(self.fields, data):
+            raise serializers.ValidationError(faults)
         return super().to_internal_value(data)
 
     @classmethod
