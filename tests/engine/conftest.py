@@ -14,7 +14,8 @@ from projects.models import Project
 from projects.people import User
 from projects.services import create_project
 from tests.engine import functions
-from tests.engine.house import House
+from tests.engine.house import House, call, graph
+from tests.engine.shapes import made_workflow
 from tests.support import session
 from tests.support.cast import make_user
 from tests.support.client import Client
@@ -97,3 +98,35 @@ def gate(name: str) -> Iterator[threading.Event]:
     functions.GATES[name] = threading.Event()
     yield functions.GATES[name]
     functions.GATES[name].set()
+
+
+# Routes
+
+
+@pytest.fixture
+def workflow(eva: Client) -> dict[str, Any]:
+    """A workflow of her new project."""
+    return made_workflow(eva)
+
+
+@pytest.fixture(scope="module")
+def settled(one_eva: Client) -> dict[str, Any]:
+    """A workflow with one finished run in a project that no test changes."""
+    one_eva.project = one_eva.made("/projects", {"name": f"Settled {secrets.token_hex(4)}"})["id"]
+    made = made_workflow(one_eva)
+    one_eva.wait(one_eva.start(made, {"x": 41})["id"])
+    return made
+
+
+@pytest.fixture
+def finished(eva: Client, workflow: dict[str, Any]) -> dict[str, Any]:
+    """A run of it that succeeded."""
+    return eva.wait(eva.start(workflow, {"x": 41})["id"])
+
+
+@pytest.fixture
+def nap(eva: Client) -> Callable[..., dict[str, Any]]:
+    """Start a run whose one step sleeps."""
+    eva.make_tool("nap", "sleep")
+    made = eva.make_workflow("naps", graph({"a": call("nap", seconds="${input.seconds}")}))
+    return lambda seconds=30, **more: eva.start(made, {"seconds": seconds}, **more)

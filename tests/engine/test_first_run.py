@@ -4,10 +4,13 @@ import json
 import time
 from typing import Any
 
+import pytest
 from websockets.sync.client import connect
 
 from tests.support.client import Client
 from tests.support.stack import Stack
+
+pytestmark = pytest.mark.contract
 
 
 def until_ended(client: Client, run_id: str, seconds: float = 20) -> dict[str, Any]:
