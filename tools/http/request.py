@@ -151,6 +151,8 @@ def _body(
             return None, "", {}
     else:
         body = template.value_of(given, arguments)
+        if body is ABSENT:
+            return None, "", unused
         if isinstance(body, dict):
             # What the template says wins over an argument of the same name.
             body = {**unused, **body}
@@ -162,7 +164,7 @@ def _body(
             "application/x-www-form-urlencoded",
             {},
         )
-    return (None, "", {}) if body is ABSENT else (_json(body), "application/json", {})
+    return _json(body), "application/json", {}
 
 
 def _json(body: Any) -> bytes:

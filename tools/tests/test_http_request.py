@@ -178,3 +178,10 @@ def test_the_call_may_go_to_the_host_of_the_url_or_the_allowed_ones():
 
 def test_the_key_of_a_repetition_is_a_header():
     assert made(idempotency=("Idempotency-Key", "k1")).headers == {"Idempotency-Key": "k1"}
+
+
+def test_a_body_that_is_only_an_argument_not_given_is_no_body():
+    sent = made({}, method="POST", body="{payload}")
+    assert (sent.content, "Content-Type" in sent.headers) == (None, False)
+    beside = made({"x": 1}, method="POST", body="{payload}")
+    assert (beside.content, beside.url) == (None, "https://api.test/?x=1")

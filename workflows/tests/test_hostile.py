@@ -1,13 +1,13 @@
 """No definition raises or takes long, whatever it holds; what has no faults compiles."""
 
 import copy
-import time
 from itertools import pairwise
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from controlplane.kit.expressions import ExpressionError
+from tests.support.pace import laps
 from workflows.graph import (
     KINDS,
     Fault,
@@ -150,33 +150,32 @@ def test_order_and_ancestors_are_those_of_the_plain_search(pairs):
             assert shape.is_ancestor(names[b], names[a]) == (b in reach[a])
 
 
-def seconds(definition):
-    start = time.thread_time()
-    found = check(definition, Known(), "mine")
-    return time.thread_time() - start, found
+def checked(definition):
+    """(laps it took, faults found)."""
+    return laps(lambda: check(definition, Known(), "mine"))
 
 
 def test_ten_thousand_steps_are_answered_at_once():
     definition = graph(*(step(f"n{i}") for i in range(10_000)), edges=[])
-    took, found = seconds(definition)
+    took, found = checked(definition)
     assert [fault.code for fault in found] == ["too_many_nodes"]
-    assert took < 0.5
+    assert took < 15
 
 
 def test_a_dense_graph_is_checked_in_time():
     ids = [f"n{i}" for i in range(2_000)]
     edges = [edge(ids[i], ids[j]) for i in range(2_000) for j in range(i + 1, min(i + 10, 2_000))]
     nodes = [step(node, set={"v": "${steps.n0.output}"}, on_error="n1999") for node in ids[:-1]]
-    took, found = seconds(graph(*nodes, step("n1999"), edges=edges))
+    took, found = checked(graph(*nodes, step("n1999"), edges=edges))
     assert {fault.code for fault in found} == {"not_an_ancestor"}
-    assert took < 2
+    assert took < 60
 
 
 def test_many_different_expressions_are_checked_in_time():
     values = [f"${{input.x{i} + {i}}}" for i in range(19_000)]
-    took, found = seconds(graph(step("a", set={"v": values})))
+    took, found = checked(graph(step("a", set={"v": values})))
     assert found == []
-    assert took < 6
+    assert took < 180
 
 
 def test_bombs_of_depth_are_answered_at_once():
@@ -188,5 +187,5 @@ def test_bombs_of_depth_are_answered_at_once():
         {**graph(step("a")), "output": value}, {**graph(step("a")), "input_schema": value},
         graph(step("a", "map", body=value)),
     ):  # fmt: skip
-        took, _ = seconds(definition)
-        assert took < 0.5
+        took, _ = checked(definition)
+        assert took < 15

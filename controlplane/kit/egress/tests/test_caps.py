@@ -12,6 +12,9 @@ from controlplane.kit import egress
 from controlplane.kit.egress import EgressTimeout, EgressTooLarge, EgressUnreachable, resolution
 from controlplane.kit.egress.tests.conftest import answer
 
+# Far above every timeout asked for here, far below what the servers would take.
+SOON = 10
+
 
 def url(server, path="/"):
     return f"http://127.0.0.1:{server.port}{path}"
@@ -37,11 +40,11 @@ def test_an_answer_over_the_cap_is_refused(call, serve, loopback):
 
 def test_an_announced_giant_is_refused_before_its_body(call, serve, loopback):
     head = b"HTTP/1.1 200 OK\r\ncontent-length: 99999999999\r\n\r\n"
-    server = serve(lambda conn, _: (conn.sendall(head), time.sleep(1)))
+    server = serve(lambda conn, _: (conn.sendall(head), conn.recv(1)))
     started = time.monotonic()
     with pytest.raises(EgressTooLarge):
         call("GET", url(server), max_bytes=1000)
-    assert time.monotonic() - started < 0.9
+    assert time.monotonic() - started < SOON
 
 
 def test_the_length_of_an_answer_without_body_does_not_count(call, serve, loopback):
@@ -95,33 +98,33 @@ def test_broken_compression_is_named_so(call, serve, loopback):
 
 
 def test_a_server_that_never_answers_times_out(call, serve, loopback):
-    server = serve(lambda conn, _: time.sleep(3))
+    server = serve(lambda conn, _: conn.recv(1))
     started = time.monotonic()
     with pytest.raises(EgressTimeout, match=r"within 0\.3 s") as late:
         call("GET", url(server), timeout=0.3)
-    assert time.monotonic() - started < 0.8
+    assert time.monotonic() - started < SOON
     assert (late.value.code, late.value.sent, late.value.retryable) == ("timeout", True, True)
 
 
 def test_a_dripping_body_is_cut_at_the_total_time(call, serve, loopback):
-    server = serve(lambda conn, _: chunked(conn, [b"x"] * 100, pause=0.05))
+    server = serve(lambda conn, _: chunked(conn, [b"x"] * 1000, pause=0.05))
     started = time.monotonic()
     with pytest.raises(EgressTimeout):
         call("GET", url(server), timeout=0.4)
-    assert time.monotonic() - started < 0.9
+    assert time.monotonic() - started < SOON
 
 
 def test_a_dripping_head_is_cut_at_the_total_time(call, serve, loopback):
     def handler(conn, head):
         conn.sendall(b"HTTP/1.1 200 OK\r\n")
-        for number in range(100):
+        for number in range(1000):
             conn.sendall(b"x-%d: 1\r\n" % number)
             time.sleep(0.05)
 
     started = time.monotonic()
     with pytest.raises(EgressTimeout):
         call("GET", url(serve(handler)), timeout=0.4)
-    assert time.monotonic() - started < 0.9
+    assert time.monotonic() - started < SOON
 
 
 def test_redirects_share_one_clock(call, serve, loopback):
@@ -132,7 +135,7 @@ def test_redirects_share_one_clock(call, serve, loopback):
     started = time.monotonic()
     with pytest.raises(EgressTimeout):
         call("GET", url(serve(handler)), timeout=0.4, follow_redirects=True)
-    assert time.monotonic() - started < 0.9
+    assert time.monotonic() - started < SOON
 
 
 def test_a_name_that_resolves_slowly_times_out_unsent(call, monkeypatch):
@@ -165,7 +168,7 @@ def test_a_client_for_an_sdk_streams_under_the_same_caps(serve, loopback):
 
 
 def test_a_short_wait_asked_for_by_an_sdk_is_kept(serve, loopback):
-    server = serve(lambda conn, _: time.sleep(2))
+    server = serve(lambda conn, _: conn.recv(1))
 
     async def ask():
         client = egress.async_client(timeout=30)
@@ -177,7 +180,7 @@ def test_a_short_wait_asked_for_by_an_sdk_is_kept(serve, loopback):
     started = time.monotonic()
     with pytest.raises(EgressTimeout):
         asyncio.run(ask())
-    assert time.monotonic() - started < 1
+    assert time.monotonic() - started < SOON
 
 
 def test_calls_of_one_loop_share_connections(serve, loopback):

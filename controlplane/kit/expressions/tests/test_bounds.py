@@ -1,7 +1,6 @@
 """No expression freezes a process: work, size and depth are bounded whatever the data."""
 
 import threading
-import time
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
@@ -14,24 +13,27 @@ from controlplane.kit.expressions import (
     compile_condition,
     compile_expression,
 )
+from tests.support.pace import laps
 
 DATA = {
     "l": list(range(1_000)), "L": list(range(100_000)), "t": "a" * 1_000, "s": "a" * 1_000_000,
     "u": "ab" * 15_000, "ss": ["a" * 1_000] * 1_000,
     "rows": [{"id": i, "name": f"n{i}", "v": i * 1.5} for i in range(30_000)],
 }  # fmt: skip
-# Of this thread, so that a busy machine does not count; usual is a fifth of it.
-SECONDS = 1.5
+# Of tests.support.pace; usual is a tenth of it.
+LAPS = 60
 
 
 def attempt(text):
-    start = time.thread_time()
-    try:
-        return compile_expression(text).evaluate(DATA)
-    except ExpressionError as error:
-        return error
-    finally:
-        assert time.thread_time() - start < SECONDS
+    def work():
+        try:
+            return compile_expression(text).evaluate(DATA)
+        except ExpressionError as error:
+            return error
+
+    took, found = laps(work)
+    assert took < LAPS
+    return found
 
 
 @pytest.mark.parametrize(
