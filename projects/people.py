@@ -31,6 +31,16 @@ class UserManager(BaseUserManager["User"]):
         """A member of the platform staff with all rights in the admin."""
         return self.create_user(email, password, is_staff=True, is_superuser=True, **fields)
 
+    def acting(self, user_id: UUID, key_id: UUID | None = None) -> "User | None":
+        """Who started work that goes on later, with the API key they came by; None where the person
+        or the key no longer counts."""
+        user = self.filter(pk=user_id, is_active=True).first()
+        if user is None or key_id is None:
+            return user
+        alive = models.Q(expires_at=None) | models.Q(expires_at__gt=timezone.now())
+        user.api_key = user.api_keys.filter(alive, pk=key_id, revoked_at=None).first()
+        return user if user.api_key is not None else None
+
     def get_by_natural_key(self, username: str | None) -> "User":
         """By e-mail, whatever its case."""
         return self.get(email=(username or "").lower())

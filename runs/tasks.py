@@ -4,11 +4,10 @@ from uuid import UUID
 
 import dramatiq
 
-from controlplane.kit.queue import DoorbellBroker
+from controlplane.kit.background import broker
 from runs import current
 
-broker = DoorbellBroker()
-dramatiq.set_broker(broker)
+__all__ = ["broker", "look", "private_queue", "wake"]
 
 
 def private_queue(worker_id: UUID) -> str:

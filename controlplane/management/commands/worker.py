@@ -14,6 +14,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandParser
 
 from agents import instances
+from controlplane.kit import background
 from controlplane.kit.database import conninfo
 from runs import current, release, tasks
 from runs.engine import Engine
@@ -62,11 +63,16 @@ class Command(BaseCommand):
             tasks.broker, queues=queues, worker_threads=1, worker_timeout=1_000
         )
         doorbells.start()
+        # Long work is done by the workers of the shared queue only.
+        long_work = background.start() if queue == "shared" else None
         logger.info("worker %s serves queue %s", instance_id, queue)
         stopping.wait()
         heart.is_draining = True
+        background.stopping.set()
         drained = engine.drain(options["drain_seconds"])
         doorbells.stop(timeout=1_000)
+        if long_work is not None:
+            long_work.stop(timeout=2_000)
         engine.stop()
         heart.stop()
         with psycopg.connect(conninfo(), autocommit=True) as conn:
