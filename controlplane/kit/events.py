@@ -1,15 +1,16 @@
 """Events: rows are the truth; `announce` only tells the readers that there is something new."""
 
-import asyncio
 import logging
 import threading
 from collections.abc import Iterable, Mapping
 from typing import Any
 from uuid import UUID
 
+import redis
 from channels.layers import get_channel_layer
 from django.db import connection, transaction
 
+from controlplane.kit.doorbell import bell
 from controlplane.kit.json import dumps
 from controlplane.kit.loop import background_loop
 
@@ -46,30 +47,28 @@ class Announcer:
         self._is_scheduled = False
 
     def add(self, groups: Iterable[str], *, is_urgent: bool) -> None:
-        """Ring these groups. Never waits."""
+        """Ring these groups, without waiting for an answer."""
         with self._lock:
             self._waiting.update(groups)
             if not self._waiting or (self._is_scheduled and not is_urgent):
                 return
             self._is_scheduled = True
-        loop = background_loop()
         if is_urgent:
-            asyncio.run_coroutine_threadsafe(self._flush(), loop)
+            self._flush()
         else:
-            loop.call_soon_threadsafe(loop.call_later, self.SOON_SECONDS, self._flush_later)
+            loop = background_loop()
+            loop.call_soon_threadsafe(loop.call_later, self.SOON_SECONDS, self._flush)
 
-    def _flush_later(self) -> None:
-        self._task = asyncio.ensure_future(self._flush())
-
-    async def _flush(self) -> None:
+    def _flush(self) -> None:
         with self._lock:
             groups, self._waiting = self._waiting, set()
             self._is_scheduled = False
-        layer = get_channel_layer()
+        if not groups:
+            return
         try:
-            for group in groups:
-                await layer.group_send(group, {"type": "bell"})
-        except Exception as exc:  # Redis away: readers poll every 2 s, nothing is lost.
+            get_channel_layer().ring(groups)
+        except (redis.RedisError, OSError) as exc:  # Readers poll every 2 s: nothing is lost.
+            bell.hang_up()
             logger.warning("live doorbell not rung: %s", exc)
 
 

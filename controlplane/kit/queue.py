@@ -5,10 +5,7 @@ consumer blocks on a Redis list, which wakes it within a fraction of a milliseco
 """
 
 import logging
-import os
-import threading
 from collections.abc import Iterable
-from functools import cache
 from typing import Any
 
 import dramatiq
@@ -18,18 +15,12 @@ from dramatiq.broker import Consumer, MessageProxy
 from dramatiq.common import current_millis
 from dramatiq.errors import ConnectionClosed, QueueNotFound
 from dramatiq.middleware import AsyncIO, CurrentMessage, ShutdownNotifications
-from redis.backoff import NoBackoff
-from redis.retry import Retry
+
+from controlplane.kit.doorbell import bell, connection
 
 logger = logging.getLogger(__name__)
 KEY = "sparkops:bell:"
 LONGEST_LIST = 1_000
-
-
-@cache
-def connection() -> redis.Redis:
-    """The process's pooled Redis client; blocking pops set their own time limit."""
-    return redis.Redis.from_url(settings.REDIS_URL, socket_timeout=None, socket_connect_timeout=2)
 
 
 class DoorbellConsumer(Consumer):
@@ -110,48 +101,6 @@ class DoorbellBroker(dramatiq.Broker):
             self.flush(queue_name)
 
 
-class Bell:
-    """One connection that only rings: Redis is told not to answer, so ringing waits for nobody."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._line: tuple[int, Any] | None = None
-
-    def send(self, *commands: tuple[Any, ...]) -> None:
-        """Send the commands, best effort; the line is opened anew where it was lost."""
-        with self._lock:
-            line = self._opened()
-            line.send_packed_command(line.pack_commands(commands), check_health=False)
-
-    def _opened(self) -> Any:
-        """The process's own line: one from before a fork belongs to the parent."""
-        if self._line is not None:
-            pid, line = self._line
-            # An answer never comes, so what can be read is the end of the line.
-            if pid == os.getpid() and line.is_connected and not line.can_read(0):
-                return line
-            if pid == os.getpid():
-                line.disconnect()
-            self._line = None
-        pool = connection().connection_pool
-        options = {"socket_timeout": 1, "retry": Retry(NoBackoff(), 0)}
-        line = pool.connection_class(**{**pool.connection_kwargs, **options})
-        line.connect()
-        line.send_command("CLIENT", "REPLY", "OFF")
-        self._line = (os.getpid(), line)
-        return line
-
-    def hang_up(self) -> None:
-        """Close the line after an error; the next ring opens another."""
-        with self._lock:
-            if self._line is not None:
-                self._line[1].disconnect()
-                self._line = None
-
-
-_bell = Bell()
-
-
 def ring(actor_name: str, queue_name: str, *args: object, times: int = 1) -> None:
     """Wake a worker of a queue, best effort: a lost doorbell costs a poll, never work."""
     message = dramatiq.Message(
@@ -163,10 +112,10 @@ def ring(actor_name: str, queue_name: str, *args: object, times: int = 1) -> Non
         message_timestamp=current_millis(),
     ).encode()
     try:
-        _bell.send(
+        bell.send(
             ("RPUSH", KEY + queue_name, *[message] * times),
             ("LTRIM", KEY + queue_name, -LONGEST_LIST, -1),
         )
     except (redis.RedisError, OSError) as exc:
-        _bell.hang_up()
+        bell.hang_up()
         logger.warning("doorbell for %s not rung: %s", queue_name, exc)
