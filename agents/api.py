@@ -41,6 +41,7 @@ class AgentViewSet(ScopedViewSet):
     model = Agent
     serializer_class = AgentSerializer
     filterset_class = AgentFilter
+    page = "agents:list"
     ordering_fields = ("created_at", "updated_at", "name", "slug", "kind", "status")
     verbs: ClassVar[dict[str, str]] = {"check_connection": "try", "rollback": "change"}
     audit_fields = ("name", "description", "status", "tags", "version")

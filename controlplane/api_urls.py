@@ -6,6 +6,7 @@ from rest_framework.routers import SimpleRouter
 from agents.api import InstanceViewSet
 from analytics import api as analytics
 from controlplane.api_views import DocsView, SchemaView
+from analytics.export_api import ExportViewSet
 from governance.approval_api import ApprovalViewSet
 from governance.audit_api import AuditEntryViewSet
 from projects import auth_api
@@ -38,6 +39,8 @@ router.register("audit", AuditEntryViewSet, basename="audit")
 REPORTS = {
     "overview": analytics.OverviewView,
     "runs": analytics.RunsReportView,
+router.register("bulk-jobs", BulkJobViewSet, basename="bulk-job")
+router.register("exports", ExportViewSet, basename="export")
     "costs": analytics.CostsReportView,
     "agents": analytics.AgentsReportView,
     "workflows": analytics.WorkflowsReportView,

@@ -29,3 +29,4 @@ urlpatterns = [
     path("workflows/", include("workflows.urls")),
     path("runs/", include("runs.urls")),
 ]
+    path("exports/", include("analytics.export_urls")),

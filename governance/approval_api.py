@@ -33,6 +33,7 @@ class ApprovalViewSet(ScopedViewSet):
     """What people are asked, and what they answered."""
 
     model = Approval
+    page = "approvals:history"
     serializer_class = ApprovalSerializer
     filterset_class = ApprovalFilter
     http_method_names = ("get", "post", "head", "options")

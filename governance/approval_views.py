@@ -139,6 +139,10 @@ class ApprovalHistory(ListView):
         Column("decided_at", "When", kind="ago", sort="decided_at"),
         Column("decide_ms", "Took", kind="ms"),
     )
+    exported = (
+        "id", "status", "title", "subject", "run_id", "step_id", "decided_by", "comment",
+        "created_at", "due_at", "decided_at", "decide_ms",
+    )  # fmt: skip
     empty: ClassVar[Mapping[str, str]] = {
         "title": "Nothing was decided yet",
         "text": "Who approved or rejected what, and how long it took, will stand here.",
@@ -156,6 +160,12 @@ class ApprovalHistory(ListView):
     def get_queryset(self) -> QuerySet:
         """What nobody waits for any more, with the people."""
         return super().get_queryset().ended().with_people().defer("packet", "arguments_schema")
+
+    def get_exported(self) -> QuerySet:
+        """Those that wait, too, where a status is asked for."""
+        if "status" not in self.request.GET:
+            return self.get_queryset()
+        return super().get_queryset().with_people().defer("packet", "arguments_schema")
 
     def get_context(self, queryset: QuerySet) -> dict[str, Any]:
         """With the tabs."""

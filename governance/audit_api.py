@@ -52,6 +52,7 @@ class AuditEntryViewSet(ScopedViewSet):
     """The audit log of the caller's projects, newest first."""
 
     model = AuditEntry
+    page = "audit:list"
     serializer_class = AuditEntrySerializer
     filterset_class = AuditFilter
     http_method_names = ("get", "head", "options")

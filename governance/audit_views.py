@@ -27,6 +27,10 @@ class AuditList(ListView):
         Column("at", "When", kind="ago", narrow="side"),
         Column("request_id", "Request", kind="code", narrow="wide-only"),
     )
+    exported = (
+        "id", "at", "action", "actor_type", "actor_id", "actor_name", "target_type", "target_id",
+        "target_name", "request_id", "before", "after",
+    )  # fmt: skip
     empty = {
         "title": "Nothing was changed yet",
         "text": "Every change has an entry here, made in the same transaction.",
@@ -36,6 +40,10 @@ class AuditList(ListView):
     def get_queryset(self) -> QuerySet:
         """Without what changed, which a row does not show."""
         return super().get_queryset().defer("before", "after")
+
+    def get_exported(self) -> QuerySet:
+        """With what changed."""
+        return super().get_queryset()
 
 
 class AuditPage(DetailView):

@@ -42,6 +42,9 @@ VIEWER = frozenset(
         "governance.view_budget",
         "runs.view_run",
         "analytics.view_report",
+        "analytics.view_export",
+        "analytics.add_export",
+        "analytics.delete_export",
     }
 )
 OPERATOR = frozenset(

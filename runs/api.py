@@ -51,6 +51,7 @@ class RunViewSet(ScopedViewSet):
 
     model = Run
     http_method_names = ("get", "post", "head", "options")
+    page = "runs:list"
     serializer_class = RunSerializer
     filterset_class = RunFilter
     ordering_fields = ("created_at", "started_at", "ended_at", "priority", "status", "cost")

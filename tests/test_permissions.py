@@ -148,6 +148,12 @@ API: list[Row] = [
     Row("GET", "/analytics/costs", ANYONE, 200),
     Row("GET", "/analytics/agents", ANYONE, 200),
     Row("GET", "/analytics/workflows", ANYONE, 200),
+    # exports: everybody sees their own; that of the world is the owner's
+    Row("GET", "/exports", VIEWER, 200, stranger=LIST),
+    Row("POST", "/exports", VIEWER, 201, {"project": P, "list": "runs"}, CREATE),
+    Row("GET", "/exports/{export}", VIEWER, 404),
+    Row("GET", "/exports/{export}/file", VIEWER, 404),
+    Row("DELETE", "/exports/{export}", VIEWER, 404),
     # tools
     Row("GET", "/tools", VIEWER, 200, stranger=LIST),
     Row("GET", "/tools/functions", ANYONE, 200),
@@ -214,6 +220,12 @@ API: list[Row] = [
 BUT = {
     ("POST /projects/{project}/leave", "own"): 409,
     ("POST /settings/project/{project}/leave/", "own"): 409,
+    ("GET /exports/{export}", "own"): 200,
+    ("GET /exports/{export}/file", "own"): 409,
+    ("DELETE /exports/{export}", "own"): 204,
+    ("GET /exports/{export}/progress/", "own"): 200,
+    ("GET /exports/{export}/file/", "own"): 409,
+    ("POST /exports/{export}/delete/", "own"): 302,
     ("GET /api-keys/{key}", "vic"): 404,
     ("GET /api-keys/{key}", "ana"): 404,
     ("PATCH /api-keys/{key}", "vic"): 404,
@@ -317,6 +329,11 @@ PAGES: list[Row] = [
     Row("POST", "/approvals/{approval}/edit/", OPERATOR, 302),
     Row("GET", "/approvals/{approval}/reject/", OPERATOR, 200),
     Row("POST", "/approvals/{approval}/reject/", OPERATOR, 422),
+    # exports: the same
+    Row("GET", "/exports/", ANYONE, 200),
+    Row("GET", "/exports/{export}/progress/", VIEWER, 404),
+    Row("GET", "/exports/{export}/file/", VIEWER, 404),
+    Row("POST", "/exports/{export}/delete/", VIEWER, 404),
     # tools
     Row("GET", "/tools/", ANYONE, 200),
     Row("GET", "/tools/new/", OPERATOR, 200, stranger=200),

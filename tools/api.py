@@ -33,6 +33,7 @@ class ToolViewSet(ScopedViewSet):
     """The registry of tools."""
 
     model = Tool
+    page = "tools:list"
     serializer_class = ToolSerializer
     filterset_class = ToolFilter
     ordering_fields = ("created_at", "updated_at", "name", "slug", "kind", "status")

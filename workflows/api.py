@@ -34,6 +34,7 @@ class WorkflowViewSet(ScopedViewSet):
     """Workflows, their drafts and versions."""
 
     model = Workflow
+    page = "workflows:list"
     serializer_class = WorkflowSerializer
     filterset_class = WorkflowFilter
     ordering_fields = ("created_at", "updated_at", "name", "slug", "status")

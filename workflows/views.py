@@ -38,6 +38,10 @@ class WorkflowList(ListView):
         Column("updated_at", "Changed", kind="ago", sort="updated_at"),
     )
     empty = {
+    exported = (
+        "id", "slug", "name", "status", "description", "tags", "head.number", "head.state",
+        "released.number", ("head.drawn", "definition"), "created_at", "updated_at",
+    )  # fmt: skip
         "title": "No workflows yet",
         "text": "A workflow is a graph of steps that call tools, agents and people.",
         "icon": "sitemap",
@@ -51,6 +55,11 @@ class WorkflowList(ListView):
         )
 
     def get_actions(self) -> list[Verb]:
+    def get_exported(self) -> QuerySet:
+        """With the newest definition."""
+        rows = super().get_queryset().select_related("head", "released")
+        return rows.defer("released__definition", "released__layout")
+
         """A new workflow."""
         if not self.may("add", self.project):
             return []

@@ -14,7 +14,7 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from controlplane.kit import audit, links
+from controlplane.kit import audit, exporting, links
 from controlplane.kit.errors import InUse, InvalidInput, PreconditionFailed, from_django
 from controlplane.kit.ids import parse_uuid
 from controlplane.kit.permissions import permission_name, require
@@ -138,7 +138,7 @@ def etag_of(row: Any) -> str:
     return f'"{hashlib.sha256(text.encode()).hexdigest()[:24]}"'
 
 
-class ScopedViewSet(viewsets.ModelViewSet):
+class ScopedViewSet(exporting.ExportedList, viewsets.ModelViewSet):
     """CRUD over the rows a user may see, with audit rows, ETag and If-Match, trash and restore.
 
     `verbs` maps further actions to permission verbs; `model` names the rows. Hooks for apps:

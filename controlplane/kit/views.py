@@ -6,10 +6,11 @@ from typing import Any, ClassVar
 from django.core.exceptions import ValidationError as DjangoValidationError
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import render
 from django.views import View
 
-from controlplane.kit import filters, pages, tables
+from controlplane.kit import bulk_views, exporting, filters, pages, tables
 from controlplane.kit.errors import from_django
 from controlplane.kit.fragments import fragment_target, wants_fragment
 from controlplane.kit.ids import parse_uuid
@@ -73,6 +74,9 @@ class ListView(KitView):
     """A table with filters, order and pages; all of it in the URL."""
 
     columns: ClassVar[Sequence[Column]]
+    # What a file of the list holds: paths of attributes, or (path, name); without it the id and
+    # the columns.
+    exported: ClassVar[Sequence[str | tuple[str, str]]] = ()
     filterset_class: ClassVar[Any] = None
     ordering: ClassVar[str] = "-created_at"
     title: ClassVar[str] = ""
@@ -86,8 +90,12 @@ class ListView(KitView):
         """All rows of the list before filtering; override to select related rows."""
         return self.rows()
 
-    def get(self, request: HttpRequest) -> HttpResponse:
-        """The page, its table, or single rows of it (`?rows=`)."""
+    def get_exported(self) -> QuerySet:
+        """All rows of a file before filtering; override where it holds more than the table."""
+        return self.get_queryset()
+
+    def get(self, request: HttpRequest) -> HttpResponseBase:
+        """The page, its table, single rows of it (`?rows=`), or a file of it (`?export=`)."""
         if self.project is None:
             return render(request, "kit/no_project.html", {"title": self.get_title()})
         require(request.user, permission_name(self.verb, self.model), self.project)
@@ -95,6 +103,8 @@ class ListView(KitView):
         if wanted := request.GET.get("rows"):
             keys = [key for text in wanted.split(",")[:200] if (key := parse_uuid(text))]
             table = self.get_table(list(queryset.filter(pk__in=keys)), [])
+        if "export" in request.GET:
+            return exporting.answer(self)
             return render(request, "kit/_rows.html", {"table": table})
         context = self.get_context(queryset)
         if wants_fragment(request):

@@ -8,6 +8,7 @@ from typing import Any
 from django.utils import timezone
 
 from agents.models import Agent, Deployment, Instance
+from analytics.models import Export
 from controlplane.kit.ids import uuid7
 from governance import approvals
 from governance.models import AuditEntry
@@ -161,6 +162,18 @@ class World:
     def make_one(self) -> Any:
         """The number of a version."""
         return 1
+
+    def make_export(self) -> Any:
+        """A file of the owner's that is still to be made."""
+        made = Export.objects.create(
+            project=self.project,
+            requested_by=self.own,
+            title="Runs",
+            path="/runs/",
+            format="csv",
+            expires_at=timezone.now() + timedelta(days=1),
+        )
+        return made.pk
 
     def make_instance(self) -> Any:
         """A worker process of the deployment of an agent."""
