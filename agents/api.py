@@ -39,9 +39,9 @@ class AgentViewSet(ScopedViewSet):
     """
 
     model = Agent
+    page = "agents:list"
     serializer_class = AgentSerializer
     filterset_class = AgentFilter
-    page = "agents:list"
     ordering_fields = ("created_at", "updated_at", "name", "slug", "kind", "status")
     verbs: ClassVar[dict[str, str]] = {"check_connection": "try", "rollback": "change"}
     audit_fields = ("name", "description", "status", "tags", "version")

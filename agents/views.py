@@ -39,11 +39,11 @@ class AgentList(ListView):
         Column("tags", "Tags", kind="tags", narrow="wide-only"),
         Column("updated_at", "Changed", kind="ago", sort="updated_at"),
     )
-    empty = {
     exported = (
         "id", "slug", "name", "kind", "status", "description", "tags", "version", "config",
         "created_at", "updated_at",
     )  # fmt: skip
+    empty = {
         "title": "No agents yet",
         "text": "An agent is a model with instructions and tools, or a program that does the work.",
         "icon": "robot",

@@ -5,8 +5,8 @@ from rest_framework.routers import SimpleRouter
 
 from agents.api import InstanceViewSet
 from analytics import api as analytics
-from controlplane.api_views import DocsView, SchemaView
 from analytics.export_api import ExportViewSet
+from controlplane.api_views import DocsView, SchemaView
 from governance.approval_api import ApprovalViewSet
 from governance.audit_api import AuditEntryViewSet
 from projects import auth_api
@@ -35,12 +35,11 @@ router.register("secrets", SecretViewSet, basename="secret")
 router.register("api-keys", ApiKeyViewSet, basename="api-key")
 router.register("approvals", ApprovalViewSet, basename="approval")
 router.register("audit", AuditEntryViewSet, basename="audit")
+router.register("exports", ExportViewSet, basename="export")
 
 REPORTS = {
     "overview": analytics.OverviewView,
     "runs": analytics.RunsReportView,
-router.register("bulk-jobs", BulkJobViewSet, basename="bulk-job")
-router.register("exports", ExportViewSet, basename="export")
     "costs": analytics.CostsReportView,
     "agents": analytics.AgentsReportView,
     "workflows": analytics.WorkflowsReportView,

@@ -119,7 +119,7 @@ CACHES = {
 }
 CHANNEL_LAYERS = {
     "default": {
-        "BACKEND": "controlplane.kit.doorbell.DoorbellLayer",
+        "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
         # redis-py 8 closes idle sockets after 5 s unless told otherwise.
         "CONFIG": {"hosts": [{"address": REDIS_URL, "socket_timeout": None}], "prefix": "sparkops"},
     }
@@ -249,13 +249,6 @@ SPECTACULAR_SETTINGS = {
 # Sanctioned inversions (docs/architecture.md): called by name so that the floor imports no app.
 AUDIT_RECORDER = "governance.recorder.record"
 GATE = "governance.gate.check"
-# What can be done in bulk, by the name of the list.
-BULK = {
-    "runs": "runs.bulk.RunBulk",
-    "tools": "tools.bulk.ToolBulk",
-    "agents": "agents.bulk.AgentBulk",
-    "workflows": "workflows.bulk.WorkflowBulk",
-}
 EXPORTER = "analytics.exports.begin"
 
 SPARKOPS_EGRESS_ALLOW = env.list("SPARKOPS_EGRESS_ALLOW", default=[])

@@ -28,5 +28,5 @@ urlpatterns = [
     path("agents/", include("agents.urls")),
     path("workflows/", include("workflows.urls")),
     path("runs/", include("runs.urls")),
-]
     path("exports/", include("analytics.export_urls")),
+]

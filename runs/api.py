@@ -50,8 +50,8 @@ class RunViewSet(ScopedViewSet):
     """Start runs, look at them, steer them."""
 
     model = Run
-    http_method_names = ("get", "post", "head", "options")
     page = "runs:list"
+    http_method_names = ("get", "post", "head", "options")
     serializer_class = RunSerializer
     filterset_class = RunFilter
     ordering_fields = ("created_at", "started_at", "ended_at", "priority", "status", "cost")

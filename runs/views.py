@@ -44,12 +44,12 @@ class RunList(ListView):
         Column("cost", "Cost", kind="cost"),
         Column("started_by_name", "By", narrow="wide-only"),
     )
-    empty = {
     exported = (
         "id", "status", "reason", "workflow.name", "workflow_version.number", "environment.name",
         "trigger", "tags", "priority", "started_by_name", "created_at", "started_at", "ended_at",
         "duration_ms", "input_tokens", "output_tokens", "cost", "currency", "unpriced_calls",
     )  # fmt: skip
+    empty = {
         "title": "No runs yet",
         "text": "A run is one execution of a workflow. Start one, or let a schedule do it.",
         "icon": "player-play",

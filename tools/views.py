@@ -44,12 +44,12 @@ class ToolList(ListView):
         Column("tags", "Tags", kind="tags", narrow="wide-only"),
         Column("updated_at", "Changed", kind="ago", sort="updated_at"),
     )
-    empty = {
     exported = (
         "id", "slug", "name", "kind", "status", "description", "tags", "effect_class", "stakes",
         "version", "config", "input_schema", "output_schema", "rate_limit", "timeout_seconds",
         "created_at", "updated_at",
     )  # fmt: skip
+    empty = {
         "title": "No tools yet",
         "text": "A tool is something agents and workflows can call: an HTTP request, a function.",
         "icon": "tool",

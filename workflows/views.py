@@ -37,11 +37,11 @@ class WorkflowList(ListView):
         Column("tags", "Tags", kind="tags", narrow="wide-only"),
         Column("updated_at", "Changed", kind="ago", sort="updated_at"),
     )
-    empty = {
     exported = (
         "id", "slug", "name", "status", "description", "tags", "head.number", "head.state",
         "released.number", ("head.drawn", "definition"), "created_at", "updated_at",
     )  # fmt: skip
+    empty = {
         "title": "No workflows yet",
         "text": "A workflow is a graph of steps that call tools, agents and people.",
         "icon": "sitemap",
@@ -54,12 +54,12 @@ class WorkflowList(ListView):
             "head__definition", "released__definition", "head__layout", "released__layout"
         )
 
-    def get_actions(self) -> list[Verb]:
     def get_exported(self) -> QuerySet:
         """With the newest definition."""
         rows = super().get_queryset().select_related("head", "released")
         return rows.defer("released__definition", "released__layout")
 
+    def get_actions(self) -> list[Verb]:
         """A new workflow."""
         if not self.may("add", self.project):
             return []

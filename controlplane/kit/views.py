@@ -99,12 +99,12 @@ class ListView(KitView):
         if self.project is None:
             return render(request, "kit/no_project.html", {"title": self.get_title()})
         require(request.user, permission_name(self.verb, self.model), self.project)
+        if "export" in request.GET:
+            return exporting.answer(self)
         queryset = self.in_project(self.get_queryset())
         if wanted := request.GET.get("rows"):
             keys = [key for text in wanted.split(",")[:200] if (key := parse_uuid(text))]
             table = self.get_table(list(queryset.filter(pk__in=keys)), [])
-        if "export" in request.GET:
-            return exporting.answer(self)
             return render(request, "kit/_rows.html", {"table": table})
         context = self.get_context(queryset)
         if wants_fragment(request):

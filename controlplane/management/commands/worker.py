@@ -14,9 +14,9 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandParser
 
 from agents import instances
+from analytics import tasks as _exports  # noqa: F401  (its actor is declared)
 from controlplane.kit import background
 from controlplane.kit.database import conninfo
-from analytics import tasks as _exports  # noqa: F401  (its actor is declared)
 from runs import current, release, tasks
 from runs.engine import Engine
 from runs.heart import Heart
