@@ -119,7 +119,7 @@ CACHES = {
 }
 CHANNEL_LAYERS = {
     "default": {
-        "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
+        "BACKEND": "controlplane.kit.doorbell.DoorbellLayer",
         # redis-py 8 closes idle sockets after 5 s unless told otherwise.
         "CONFIG": {"hosts": [{"address": REDIS_URL, "socket_timeout": None}], "prefix": "sparkops"},
     }

@@ -10,7 +10,7 @@ from django.http.response import HttpResponseBase
 from django.shortcuts import render
 from django.views import View
 
-from controlplane.kit import bulk_views, exporting, filters, pages, tables
+from controlplane.kit import exporting, filters, pages, tables
 from controlplane.kit.errors import from_django
 from controlplane.kit.fragments import fragment_target, wants_fragment
 from controlplane.kit.ids import parse_uuid
