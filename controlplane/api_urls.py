@@ -15,6 +15,7 @@ from projects.members_api import AcceptView, InvitationViewSet, MemberViewSet
 from projects.secrets_api import ApiKeyViewSet, SecretViewSet
 from runs.api import RunViewSet
 from runs.joined_api import RunsOfAgent, RunsOfWorkflow
+from runs.reconcile_api import ReconciliationViewSet
 from tools.api import ToolViewSet
 from workflows.api import WorkflowViewSet
 
@@ -23,6 +24,7 @@ router.trailing_slash = "/?"
 router.register("tools", ToolViewSet, "tool")
 router.register("workflows", WorkflowViewSet, "workflow")
 router.register("runs", RunViewSet, "run")
+router.register("reconciliations", ReconciliationViewSet, "reconciliation")
 router.register("agents", analytics.MeasuredAgentViewSet, "agent")
 router.register("instances", InstanceViewSet, "instance")
 IN_PROJECT = r"projects/(?P<project_pk>[^/.]+)"

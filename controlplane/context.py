@@ -7,6 +7,7 @@ from django.urls import NoReverseMatch, reverse
 from django.utils.functional import SimpleLazyObject
 
 from governance.approval_figures import waiting_count
+from runs.reconcile_views import doubted_count
 
 NAVIGATION = (
     (
@@ -52,8 +53,15 @@ def _waiting(request: HttpRequest) -> int:
     return waiting_count(request.place.project.pk) if request.place.project else 0
 
 
+def _doubted(request: HttpRequest) -> int:
+    return doubted_count(request.place.project.pk) if request.place.project else 0
+
+
 # Entries that show a number: the template that draws it, and who counts.
-BADGES = {"approvals:list": ("governance/_badge.html", _waiting)}
+BADGES = {
+    "approvals:list": ("governance/_badge.html", _waiting),
+    "reconciliations:list": ("reconciliations/_badge.html", _doubted),
+}
 
 
 def _entry(request: HttpRequest, label: str, name: str, icon: str) -> dict[str, Any] | None:

@@ -21,6 +21,7 @@ from runs.logs import LEVELS
 from runs.models import Run
 from runs.serializers import (
     CancelSerializer,
+    ForkSerializer,
     RetrySerializer,
     RunRowSerializer,
     RunSerializer,
@@ -58,6 +59,7 @@ class RunViewSet(ScopedViewSet):
     verbs = {
         "cancel": "cancel",
         "retry": "retry",
+        "fork": "fork",
         "pause": "pause",
         "resume": "resume",
         "signal": "signal",
@@ -156,6 +158,19 @@ class RunViewSet(ScopedViewSet):
         body.is_valid(raise_exception=True)
         key = checked_key(request.headers.get("Idempotency-Key"))
         new, is_new = services.retry(
+            run, actor=request.user, idempotency_key=key, **body.validated_data
+        )
+        return self.whole_answer(new, status.HTTP_201_CREATED if is_new else status.HTTP_200_OK)
+
+    @extend_schema(request=ForkSerializer, responses={201: RunSerializer})
+    @action(detail=True, methods=["post"])
+    def fork(self, request: Request, pk: str = "") -> Response:
+        """Another run from a step of this one; what lies before it is copied."""
+        run = self.get_object()
+        body = ForkSerializer(data=request.data)
+        body.is_valid(raise_exception=True)
+        key = checked_key(request.headers.get("Idempotency-Key"))
+        new, is_new = services.fork(
             run, actor=request.user, idempotency_key=key, **body.validated_data
         )
         return self.whole_answer(new, status.HTTP_201_CREATED if is_new else status.HTTP_200_OK)

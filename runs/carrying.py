@@ -1,15 +1,19 @@
-"""What a retry keeps of an earlier run: ended steps, how their edges were decided, the agent."""
+"""What a retry or a fork keeps of an earlier run: ended steps, how their edges were decided, the
+keys of their calls, the agent."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from agents.models import Agent
 from controlplane.kit.errors import DomainError, InvalidInput
+from controlplane.kit.ids import uuid7
 from runs.models import Run, Step
 from runs.states import Relation, StepStatus
 from workflows.graph import Graph
 
 KEPT = (StepStatus.SUCCEEDED, StepStatus.SKIPPED)
+# Runs of these relations keep steps of their parent.
+GOES_ON = (Relation.RETRY, Relation.FORK)
 
 
 def carried(run: Run, graph: Graph, start_from: str) -> dict[str, dict[str, Any]]:
@@ -22,12 +26,12 @@ def carried(run: Run, graph: Graph, start_from: str) -> dict[str, dict[str, Any]
     if start_from == "failed":
         if not again:
             raise DomainError(
-                "No step of this run failed; retry it from the start.", code="nothing_failed"
+                "No step of this run failed; do it again from the start.", code="nothing_failed"
             )
     elif start_from not in steps:
         raise InvalidInput.of("from", f"There is no step {start_from}.", "does_not_exist")
     elif steps[start_from].status == StepStatus.SKIPPED:
-        message = f"{start_from} was skipped; retry from a step before it."
+        message = f"{start_from} was skipped; choose a step before it."
         raise InvalidInput.of("from", message, "skipped")
     else:
         again.add(start_from)
@@ -61,7 +65,7 @@ def _edges_taken(graph: Graph, run: Run, step: Step) -> list[bool]:
     none = [False] * len(graph.out[step.node])
     if step.status == StepStatus.SKIPPED or not none:
         return none
-    while step.edges is None and run.relation == Relation.RETRY and run.parent is not None:
+    while step.edges is None and run.relation in GOES_ON and run.parent is not None:
         run = run.parent
         step = Step.objects.get(run=run, path=step.path, node=step.node)
     if step.edges is None:
@@ -69,6 +73,23 @@ def _edges_taken(graph: Graph, run: Run, step: Step) -> list[bool]:
             "The runs this one goes on from are gone; retry it from the start.", code="parent_gone"
         )
     return step.edges
+
+
+def key_bases(run: Run, graph: Graph, kept: Mapping[str, Any], *, is_fork: bool) -> dict[str, str]:
+    """Node → what the idempotency keys of its calls are made of, where that is not the root run's
+    id. A step that has not succeeded keeps its keys in a retry; in a fork, and where a step is done
+    again on purpose, they are new."""
+    before = run.pins.get("keys", {})
+    done = set(
+        Step.objects.filter(run=run, path="", status__in=KEPT).values_list("node", flat=True)
+    )
+    fresh = str(uuid7())
+    again = [node for node in graph.nodes if node not in kept]
+    return {
+        node: fresh if is_fork or node in done else before[node]
+        for node in again
+        if is_fork or node in done or node in before
+    }
 
 
 def agent_override(pins: Mapping[str, Any]) -> Agent | None:

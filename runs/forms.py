@@ -12,6 +12,8 @@ from projects.models import Environment
 from tools.sample import sample
 from workflows.models import Workflow
 
+MOST_CHOICES = 2_000
+
 
 class StartForm(DialogForm):
     """What is to be run, where, and with what."""
@@ -98,3 +100,32 @@ class RetryForm(DialogForm):
         is_other = json.dumps(given, sort_keys=True) != json.dumps(self.row.input, sort_keys=True)
         keep = start_from != "start" or given is None or not is_other
         return {"start_from": start_from, "input": None if keep else given}
+
+
+class ForkForm(DialogForm):
+    """From which step another run goes on, and with what input."""
+
+    start_from = forms.ChoiceField(
+        label="Go on from", help_text="What has ended before it is copied and costs nothing again."
+    )
+    input = JsonField(
+        kind=None,
+        required=False,
+        label="Input",
+        help_text="Seen by the steps that are done again; copied ones keep what they answered.",
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        steps = self.row.steps.filter(path="").exclude(status="skipped")
+        nodes = steps.order_by("position").values_list("node", "name")[:MOST_CHOICES]
+        start = ("start", "The start: everything is done again")
+        self.fields["start_from"].choices = [start, *nodes]
+
+    def facts(self) -> dict[str, Any]:
+        """The run's own input."""
+        return {"start_from": "start", "input": self.row.input}
+
+    def arguments(self) -> dict[str, Any]:
+        """What runs.services.fork takes."""
+        return dict(self.cleaned_data)

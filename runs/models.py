@@ -257,8 +257,24 @@ class Attempt(models.Model):
         return f"attempt {self.n} of {self.step_id}"
 
 
+class EffectQuerySet(ScopedQuerySet):
+    """Reads of effects."""
+
+    def for_people(self) -> "EffectQuerySet":
+        """Those that a person is asked about, or has said something of."""
+        return self.filter(models.Q(state=Effect.State.UNKNOWN) | ~models.Q(resolution=""))
+
+    def unknown(self) -> "EffectQuerySet":
+        """Those of which nobody knows whether they happened."""
+        return self.filter(state=Effect.State.UNKNOWN)
+
+
 class Effect(models.Model):
-    """A declared outside effect: written as an intent before the call, done after it."""
+    """A declared outside effect: written as an intent before the call, done after it.
+
+    Where nobody knows whether it happened a person says so (`resolution`): done with this result,
+    to be made again (a new row follows, this one keeps its ordinal), or undone.
+    """
 
     class State(models.TextChoices):
         INTENT = "intent"
@@ -266,7 +282,13 @@ class Effect(models.Model):
         UNKNOWN = "unknown"
         RESOLVED = "resolved"
 
+    class Resolution(models.TextChoices):
+        DONE = "done", "It happened"
+        REDO = "redo", "Made again"
+        COMPENSATE = "compensate", "Undone"
+
     project_path = "run__project"
+    permission_noun = "run"
     soft_deletes = False
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
@@ -283,22 +305,56 @@ class Effect(models.Model):
     result = models.JSONField(null=True)
     created_at = models.DateTimeField(default=timezone.now)
     done_at = models.DateTimeField(null=True)
+    resolution = models.CharField(
+        max_length=10, choices=Resolution, blank=True, default="", db_default=""
+    )
+    resolved_at = models.DateTimeField(null=True)
+    resolved_by = models.JSONField(null=True)
+    comment = models.TextField(blank=True, default="", db_default="")
+    # The key of the call that takes this one's place, where it is to be another.
+    next_key = models.CharField(max_length=80, blank=True, default="", db_default="")
+    # The run that undoes what happened.
+    compensation_run_id = models.UUIDField(null=True)
 
-    objects = ScopedQuerySet.as_manager()
+    objects = EffectQuerySet.as_manager()
 
     class Meta:
         db_table = "effect"
-        constraints = [models.UniqueConstraint(fields=["step", "ordinal"], name="effect_once")]
+        verbose_name = "call in doubt"
+        verbose_name_plural = "calls in doubt"
+        constraints = [
+            models.UniqueConstraint(
+                fields=["step", "ordinal"],
+                name="effect_once",
+                condition=~models.Q(resolution="redo"),
+            )
+        ]
         indexes = [
             models.Index(
                 fields=["run"],
                 name="effect_open",
                 condition=models.Q(state__in=("intent", "unknown")),
-            )
+            ),
+            # What a person said of a call: a retry of the run takes it as said.
+            models.Index(fields=["key"], name="effect_said", condition=models.Q(state="resolved")),
         ]
 
     def __str__(self) -> str:
-        return f"{self.tool_name} {self.state}"
+        return f"{self.tool_name} …{str(self.pk)[-8:]}"
+
+    def get_absolute_url(self) -> str:
+        """The page on which it is resolved."""
+        return f"/reconciliations/{self.pk}/"
+
+    @property
+    def project_id(self) -> Any:
+        """The project of its run."""
+        return self.run.project_id
+
+    @property
+    def is_open(self) -> bool:
+        """Whether a person has still to say what became of it."""
+        return self.state == self.State.UNKNOWN
 
 
 class Checkpoint(models.Model):

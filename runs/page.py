@@ -13,7 +13,7 @@ from controlplane.kit.tables import Verb
 from controlplane.kit.views import DetailView
 from runs import reads, timeline
 from runs.explain import explain
-from runs.models import LogLine, Run, Step
+from runs.models import Effect, LogLine, Run, Step
 from runs.views import run_verbs
 
 STEPS_SHOWN = 2_000
@@ -125,8 +125,17 @@ class RunPage(DetailView):
             "step_kind": timeline.kind_words(step.kind, fields.get(step.node, {})),
             "step_status": "queued" if step.status == "ready" else step.status,
             "attempts": list(step.attempts.order_by("n")),
+            "fork_from": self.fork_from(step),
+            "doubts": list(Effect.objects.unknown().filter(step=step)),
             "calls": reads.calls_of([step]).get(step.pk, []),
         }
+
+    def fork_from(self, step: Step) -> str:
+        """The step of the graph a fork would go on from; empty where this user may not, or where
+        there is nothing to go on from."""
+        if step.status == "skipped" or not self.may("fork", self.row):
+            return ""
+        return step.path.partition("[")[0] or step.node
 
     # --- logs, events
 

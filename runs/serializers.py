@@ -149,6 +149,17 @@ class RetrySerializer(serializers.Serializer):
         return {"start_from": start_from, "input": data.get("input")}
 
 
+class ForkSerializer(RetrySerializer):
+    """The body of POST /runs/{id}/fork: {from, input?}; `from` is a step's id, or start."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        """As of a retry, but nothing stands for the failed steps."""
+        found = super().to_internal_value(data)
+        if "from" not in data or found["start_from"] == "failed":
+            raise InvalidInput.of("from", "Give a step's id, or start.", "required")
+        return found
+
+
 class StepSerializer(serializers.ModelSerializer):
     """A step with its attempts and calls."""
 

@@ -17,7 +17,7 @@ from controlplane.kit.json import dumps
 from controlplane.kit.queue import ring
 from runs import statements as sql
 from runs.advance import settle_ending
-from runs.carrying import agent_override, carried
+from runs.carrying import agent_override, carried, key_bases
 from runs.lifecycle import Ledger, LockedRun
 from runs.models import Effect, Run, Step
 from runs.pinning import pin
@@ -230,6 +230,26 @@ def retry(
         raise InvalidTransition("The run has not ended; cancel it or wait.", code="not_terminal")
     if input is not None and start_from != "start":
         raise InvalidInput.of("input", "The input can be edited only from the start.")
+    return _go_on_from(run, actor, Relation.RETRY, start_from, input, idempotency_key)
+
+
+def fork(
+    run: Run,
+    *,
+    actor: Any,
+    start_from: str,
+    input: Any = None,
+    idempotency_key: str | None = None,
+) -> tuple[Run, bool]:
+    """Another run from a step of this one (or from the start), with another input if given. What
+    has ended and does not lie behind that step is copied and costs nothing again; calls of the
+    others get keys of their own. Returns it, and False where it was there before, as `retry`."""
+    return _go_on_from(run, actor, Relation.FORK, start_from, input, idempotency_key)
+
+
+def _go_on_from(
+    run: Run, actor: Any, relation: Relation, start_from: str, input: Any, key: str | None
+) -> tuple[Run, bool]:
     request = StartRequest(
         workflow=run.workflow,
         environment=run.environment,
@@ -238,17 +258,17 @@ def retry(
         trigger=run.trigger,
         tags=run.tags,
         priority=run.priority,
-        idempotency_key=idempotency_key,
+        idempotency_key=key,
         parent=run,
-        relation=Relation.RETRY,
+        relation=relation,
         simulated=run.simulated,
     )
-    fingerprint = _retry_fingerprint(run, start_from, request.input)
+    fingerprint = _fingerprint(relation, run, start_from, request.input)
     rows = Rows()
     with transaction.atomic():
         # One retry at a time decides whether it is the first.
         Run.objects.select_for_update(no_key=True).only("pk").get(pk=run.pk)
-        if (known := _retried_before(run, fingerprint, idempotency_key)) is not None:
+        if (known := _retried_before(run, fingerprint, key)) is not None:
             return known, False
         _refuse_unresolved(run)
         version = WorkflowVersion.objects.get(pk=run.workflow_version_id)
@@ -257,11 +277,13 @@ def retry(
         check_input(graph, request.input)
         ask_gate(request, version)
         kept = carried(run, graph, start_from)
-        new = add_run(rows, request, version, graph, _pins(request, graph), actor, kept)
+        pins = _pins(request, graph)
+        pins["keys"] = key_bases(run, graph, kept, is_fork=relation == Relation.FORK)
+        new = add_run(rows, request, version, graph, pins, actor, kept)
         rows.runs[-1]["sha"] = fingerprint
         rows.write()
         audit.record(
-            "run.retried",
+            "run.forked" if relation == Relation.FORK else "run.retried",
             actor=actor,
             project_id=run.project_id,
             target=run,
@@ -271,8 +293,8 @@ def retry(
     return Run.objects.for_list().get(pk=new.pk), True
 
 
-def _retry_fingerprint(run: Run, start_from: str, input: Any) -> str:
-    return hashlib.sha256(dumps(["retry", run.pk, start_from, input])).hexdigest()
+def _fingerprint(relation: Relation, run: Run, start_from: str, input: Any) -> str:
+    return hashlib.sha256(dumps([relation, run.pk, start_from, input])).hexdigest()
 
 
 def _retried_before(run: Run, fingerprint: str, key: str | None) -> Run | None:

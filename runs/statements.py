@@ -279,17 +279,27 @@ WITH mine AS (
   SELECT s.id FROM step s JOIN run r ON r.id = s.run_id
   WHERE s.id = %(step)s AND s.lease = %(lease)s AND s.status = 'running' AND r.end_status = ''
   FOR SHARE OF s),
+said AS (
+  -- Of this call, in a run that this one retries, a person said that it happened.
+  SELECT e.result FROM effect e JOIN mine ON mine.id <> e.step_id
+  WHERE e.key = %(key)s AND e.state = 'resolved' AND e.resolution = 'done'
+  ORDER BY e.resolved_at DESC LIMIT 1),
 new AS (
   INSERT INTO effect (id, run_id, step_id, ordinal, key, tool_id, tool_name, effect_class,
-    args_sha256, arguments, state, created_at)
-  SELECT %(id)s, %(run)s, id, %(ordinal)s, %(key)s, %(tool_id)s, %(tool_name)s,
-    %(effect_class)s, %(args_sha256)s, %(arguments)s::jsonb, 'intent', clock_timestamp() FROM mine
-  ON CONFLICT (step_id, ordinal) DO NOTHING
-  RETURNING id, key, state, result, args_sha256, true AS is_new)
+    args_sha256, arguments, state, result, created_at)
+  SELECT %(id)s, %(run)s, id, %(ordinal)s, coalesce((SELECT o.next_key FROM effect o
+      WHERE o.step_id = mine.id AND o.ordinal = %(ordinal)s AND o.resolution = 'redo'
+        AND o.next_key <> '' ORDER BY o.resolved_at DESC LIMIT 1), %(key)s),
+    %(tool_id)s, %(tool_name)s, %(effect_class)s, %(args_sha256)s, %(arguments)s::jsonb,
+    CASE WHEN EXISTS (SELECT 1 FROM said) THEN 'done' ELSE 'intent' END,
+    (SELECT result FROM said), clock_timestamp() FROM mine
+  ON CONFLICT (step_id, ordinal) WHERE NOT (resolution = 'redo') DO NOTHING
+  RETURNING id, key, state, result, args_sha256, resolution, state = 'intent' AS is_new)
 SELECT * FROM new
 UNION ALL
-SELECT e.id, e.key, e.state, e.result, e.args_sha256, e.id = %(id)s FROM effect e
-JOIN mine ON mine.id = e.step_id WHERE e.ordinal = %(ordinal)s AND NOT EXISTS (SELECT 1 FROM new)
+SELECT e.id, e.key, e.state, e.result, e.args_sha256, e.resolution, e.id = %(id)s FROM effect e
+JOIN mine ON mine.id = e.step_id
+WHERE e.ordinal = %(ordinal)s AND NOT (e.resolution = 'redo') AND NOT EXISTS (SELECT 1 FROM new)
 """
 
 IS_ENDING = """
@@ -297,9 +307,10 @@ SELECT r.end_status <> '' FROM step s JOIN run r ON r.id = s.run_id
 WHERE s.id = %s AND s.lease = %s AND s.status = 'running'
 """
 
+# What a person said of it meanwhile stands.
 FULFIL_EFFECT = """
 UPDATE effect SET state = 'done', result = %s::jsonb, done_at = clock_timestamp()
-WHERE step_id = %s AND ordinal = %s
+WHERE step_id = %s AND ordinal = %s AND state <> 'resolved'
 """
 
 # Only under the lease: the intent may be that of another attempt by now.

@@ -11,6 +11,7 @@ urlpatterns = [
     path("<uuid:pk>/", page.RunPage.as_view(), name="detail"),
     path("<uuid:pk>/cancel/", views.RunCancel.as_view(), name="cancel"),
     path("<uuid:pk>/retry/", views.RunRetry.as_view(), name="retry"),
+    path("<uuid:pk>/fork/", views.RunFork.as_view(), name="fork"),
     path("<uuid:pk>/pause/", views.RunPause.as_view(), name="pause"),
     path("<uuid:pk>/resume/", views.RunResume.as_view(), name="resume"),
 ]

@@ -18,7 +18,7 @@ from controlplane.kit.verbs import ActionView
 from controlplane.kit.views import ListView
 from runs import services
 from runs.filters import RunFilter
-from runs.forms import CancelForm, RetryForm, StartForm
+from runs.forms import CancelForm, ForkForm, RetryForm, StartForm
 from runs.models import Run
 from runs.start_body import read_start
 
@@ -101,6 +101,14 @@ def run_verbs(run: Run, may: Any) -> list[Verb]:
         url = reverse("runs:retry", args=[run.pk])
         return [Verb("Retry", url, icon="rotate-clockwise", dialog=True)]
     verbs = []
+    if may("fork", run):
+        url = reverse("runs:fork", args=[run.pk])
+        verbs.append(Verb("Fork", url, icon="git-branch", dialog=True))
+    if run.is_terminal:
+        if may("retry", run):
+            url = reverse("runs:retry", args=[run.pk])
+            verbs.append(Verb("Retry", url, icon="rotate-clockwise", dialog=True))
+        return verbs
     if run.status == "paused" and may("resume", run):
         url = reverse("runs:resume", args=[run.pk])
         verbs.append(Verb("Resume", url, icon="player-play", post=True))
@@ -199,6 +207,28 @@ class RunRetry(RunDialog):
         """To the new run."""
         return announce_done(
             self.request, "A new run goes on from there.", go_to=row.get_absolute_url()
+        )
+
+
+class RunFork(RunDialog):
+    """Another run from one of its steps."""
+
+    verb = "fork"
+    form_class = ForkForm
+    submit = "Fork"
+
+    def get_title(self) -> str:
+        """Names the run."""
+        return f"Fork {self.row}"
+
+    def save(self, form: ForkForm) -> Run:
+        """A new run that hangs on this one."""
+        return services.fork(self.row, actor=self.request.user, **form.arguments())[0]
+
+    def done(self, row: Run) -> HttpResponse:
+        """To the new run."""
+        return announce_done(
+            self.request, "A fork of the run goes on from there.", go_to=row.get_absolute_url()
         )
 
 

@@ -213,8 +213,14 @@ API: list[Row] = [
     Row("POST", "/runs/{live_run}/signals/{signal}", OPERATOR, 202),
     Row("POST", "/runs/{live_run}/steps/{nobody}/answer", OPERATOR, 404),
     Row("POST", "/runs/{failed_run}/retry", OPERATOR, 201, {"from": "start"}),
+    Row("POST", "/runs/{run}/fork", OPERATOR, 201, {"from": "start"}),
     Row("POST", "/runs/{live_run}/pause", OPERATOR, 200),
     Row("POST", "/runs/{paused_run}/resume", OPERATOR, 200),
+    # calls in doubt: nobody makes one by HTTP
+    Row("GET", "/reconciliations", VIEWER, 200, stranger=LIST),
+    Row("POST", "/reconciliations", ANYONE, 405),
+    Row("GET", "/reconciliations/{doubt}", VIEWER, 200),
+    Row("POST", "/reconciliations/{doubt}/resolve", OPERATOR, 200, {"action": "done"}),
 ]
 # A member's answer that is another than the row says, with the reason beside the row above.
 BUT = {
@@ -374,8 +380,20 @@ PAGES: list[Row] = [
     Row("POST", "/runs/{live_run}/cancel/", OPERATOR, 302),
     Row("GET", "/runs/{failed_run}/retry/", OPERATOR, 200),
     Row("POST", "/runs/{failed_run}/retry/", OPERATOR, 302, {"start_from": "start"}),
+    Row("GET", "/runs/{run}/fork/", OPERATOR, 200),
+    Row("POST", "/runs/{run}/fork/", OPERATOR, 302, {"start_from": "start"}),
     Row("POST", "/runs/{live_run}/pause/", OPERATOR, 302),
     Row("POST", "/runs/{paused_run}/resume/", OPERATOR, 302),
+    # calls in doubt
+    Row("GET", "/reconciliations/", ANYONE, 200),
+    Row("GET", "/reconciliations/badge/", ANYONE, 200),
+    Row("GET", "/reconciliations/{doubt}/", VIEWER, 200),
+    Row("GET", "/reconciliations/{doubt}/done/", OPERATOR, 200),
+    Row("POST", "/reconciliations/{doubt}/done/", OPERATOR, 302),
+    Row("GET", "/reconciliations/{doubt}/redo/", OPERATOR, 200),
+    Row("POST", "/reconciliations/{doubt}/redo/", OPERATOR, 302),
+    Row("GET", "/reconciliations/{doubt}/compensate/", OPERATOR, 200),
+    Row("POST", "/reconciliations/{doubt}/compensate/", OPERATOR, 302),
 ]
 
 
@@ -452,7 +470,7 @@ def test_every_route_has_a_row() -> None:
 
 @pytest.mark.parametrize("row", [r for r in API if r.stranger == LIST], ids=str)
 def test_a_strangers_list_is_empty(row: Row, world: World, bo: User) -> None:
-    for name in ("secret", "key", "audit", "approval", "tool", "agent", "workflow", "run"):
+    for name in ("secret", "key", "audit", "approval", "tool", "agent", "workflow", "doubt"):
         assert world[name]
     rows = Api(bo).get(row.path, {"project": world["project"]}).json()["results"]
     assert rows == []

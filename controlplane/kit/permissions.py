@@ -12,6 +12,8 @@ def require(user: Any, permission: str, obj: Any) -> None:
 
 
 def permission_name(verb: str, model: Any) -> str:
-    """`runs.cancel_run` for ("cancel", Run)."""
+    """`runs.cancel_run` for ("cancel", Run). Rows that hang on another thing, and have no rights of
+    their own, name it as `permission_noun`."""
     meta = model._meta
-    return f"{meta.app_label}.{verb}_{meta.model_name}"
+    noun = getattr(model, "permission_noun", meta.model_name)
+    return f"{meta.app_label}.{verb}_{noun}"

@@ -84,6 +84,10 @@ class ListView(KitView):
     environment_path: ClassVar[str] = ""
     live_new: ClassVar[str] = ""
     live_changed: ClassVar[str] = ""
+    # Types of events on which the whole table is fetched anew, for lists whose rows are no runs.
+    live_whole: ClassVar[str] = ""
+    # The name in settings.BULK of what can be done to many rows at once.
+    bulk: ClassVar[str] = ""
     empty: ClassVar[Mapping[str, str]] = {}
 
     def get_queryset(self) -> QuerySet:
@@ -146,6 +150,7 @@ class ListView(KitView):
             "empty": self.empty,
             "live_new": self.live_new,
             "live_changed": self.live_changed,
+            "live_whole": self.live_whole,
             "summary": self.get_summary(),
         }
 

@@ -44,9 +44,8 @@ async def work_async(step: StepWork) -> Done:
     key, hosts = None, None
     if spec.secret:
         key, hosts = await asyncio.to_thread(model_key, spec)
-    kept = []
-    if step.attempt > 1:
-        kept = await asyncio.to_thread(step.worker.store.checkpoints, step)
+    # Asked at every start: a step that was given back, or waited for a person, is no new attempt.
+    kept = await asyncio.to_thread(step.worker.store.checkpoints, step)
     ports = Ports(step, spec, tools, sum(point["kind"] == "model" for point in kept))
     try:
         outcome = await run_agent(

@@ -82,10 +82,11 @@ class ToolStep:
 
 
 def effect_key(step: StepWork, ordinal: int) -> str:
-    """The same for a repetition of one call, also in a retry of the run; new for a fork."""
-    return str(
-        uuid.uuid5(EFFECT_NAMESPACE, f"{step.run.root_id}:{step.path}.{step.node.id}:{ordinal}")
-    )
+    """The same for a repetition of one call, also in a retry of what failed; new for a fork and for
+    steps done again on purpose (see runs.carrying.key_bases)."""
+    top = step.path.partition("[")[0] or step.node.id
+    base = step.run.pins.get("keys", {}).get(top, step.run.root_id)
+    return str(uuid.uuid5(EFFECT_NAMESPACE, f"{base}:{step.path}.{step.node.id}:{ordinal}"))
 
 
 def begin(step: StepWork) -> ToolStep:
@@ -143,9 +144,13 @@ def declare(call: ToolStep) -> Done | None:
             "arguments": call.arguments,
         },
     )
+    call.context.idempotency_key = row["key"]
     if row["is_new"]:
         return None
-    if row["state"] == "done":
+    if row["resolution"] == "compensate":
+        message = f"The interrupted call of {call.tool.slug} was undone by a person."
+        raise StepFailed(message, code="compensated", is_retryable=False)
+    if row["state"] in ("done", "resolved"):
         return Done(output=row["result"], input=call.arguments)
     if call.tool.effect_class == "idempotent":
         return None

@@ -16,6 +16,7 @@ from projects import keys, services
 from projects.models import Membership, Project
 from projects.people import User
 from projects.roles import Role
+from runs.models import Effect, Step
 from tests.support.cast import join, make_user
 
 _NAMED = re.compile(r"\{(\w+)\}")
@@ -133,6 +134,18 @@ class World:
         """A run that failed."""
         ended = timezone.now() - timedelta(minutes=1)
         return self.makers["run"](status="failed", ended_at=ended).pk
+
+    def make_doubt(self) -> Any:
+        """A call that may or may not have happened, in a run that waits for a word on it."""
+        run = self.makers["run"](status="waiting", open_steps=1)
+        step = Step.objects.create(
+            run=run, node="work", kind="tool", name="Book", status="waiting", reason="reconcile"
+        )
+        effect = Effect.objects.create(
+            run=run, step=step, ordinal=0, key="k", tool_name="book", effect_class="unsafe",
+            args_sha256="0" * 64, arguments={"to": "Oslo"}, state="unknown",
+        )  # fmt: skip
+        return effect.pk
 
     def make_approval(self) -> Any:
         """A question that waits for an answer."""
