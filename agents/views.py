@@ -28,6 +28,7 @@ class AgentList(ListView):
     title = "Agents"
     filterset_class = AgentFilter
     ordering = "name"
+    bulk = "agents"
     columns = (
         Column("name", "Name", kind="lead", sort="name", narrow="lead"),
         Column("slug", "Slug", kind="code"),

@@ -1,5 +1,6 @@
 """The routes of the REST API, composed from the apps' viewsets."""
 
+from django.conf import settings
 from django.urls import URLPattern, URLResolver, re_path
 from rest_framework.routers import SimpleRouter
 
@@ -7,6 +8,7 @@ from agents.api import InstanceViewSet
 from analytics import api as analytics
 from analytics.export_api import ExportViewSet
 from controlplane.api_views import DocsView, SchemaView
+from controlplane.kit.bulk_api import BulkJobViewSet, BulkView
 from governance.approval_api import ApprovalViewSet
 from governance.audit_api import AuditEntryViewSet
 from projects import auth_api
@@ -37,6 +39,7 @@ router.register("secrets", SecretViewSet, basename="secret")
 router.register("api-keys", ApiKeyViewSet, basename="api-key")
 router.register("approvals", ApprovalViewSet, basename="approval")
 router.register("audit", AuditEntryViewSet, basename="audit")
+router.register("bulk-jobs", BulkJobViewSet, basename="bulk-job")
 router.register("exports", ExportViewSet, basename="export")
 
 REPORTS = {
@@ -62,6 +65,10 @@ urlpatterns: list[URLPattern | URLResolver] = [
         f"^workflows/{ONE}/analytics/?$",
         analytics.WorkflowReportView.as_view(),
         name="workflow-analytics",
+    ),
+    *(
+        re_path(rf"^{table}/bulk/?$", BulkView.as_view(table=table), name=f"{table}-bulk")
+        for table in settings.BULK
     ),
     *(
         re_path(rf"^auth/{name}/?$", view.as_view(), name=f"auth-{name}")

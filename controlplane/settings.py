@@ -249,6 +249,13 @@ SPECTACULAR_SETTINGS = {
 # Sanctioned inversions (docs/architecture.md): called by name so that the floor imports no app.
 AUDIT_RECORDER = "governance.recorder.record"
 GATE = "governance.gate.check"
+# What can be done in bulk, by the name of the list.
+BULK = {
+    "runs": "runs.bulk.RunBulk",
+    "tools": "tools.bulk.ToolBulk",
+    "agents": "agents.bulk.AgentBulk",
+    "workflows": "workflows.bulk.WorkflowBulk",
+}
 EXPORTER = "analytics.exports.begin"
 
 SPARKOPS_EGRESS_ALLOW = env.list("SPARKOPS_EGRESS_ALLOW", default=[])

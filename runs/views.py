@@ -34,6 +34,7 @@ class RunList(ListView):
     environment_path = "environment"
     live_new = "run.queued"
     live_changed = "run."
+    bulk = "runs"
     columns = (
         Column("status", "Status", kind="status", narrow="side"),
         Column("workflow.name", "Workflow", kind="lead_id", narrow="lead"),

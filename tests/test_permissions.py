@@ -66,6 +66,8 @@ NAMED_QA = {"confirm_name": "qa"}
 REGISTER = {"email": "new@example.com", "password": PASSWORD, "name": "New"}
 SIGN_IN = {"email": "nobody@example.com", "password": "x"}
 PASSWORDS = {"current_password": "wrong", "new_password": PASSWORD}
+ALL_GONE: dict[str, Any] = {"action": "delete", "filter": {}}
+CHOSEN = {"action": "cancel", "id": "{live_run}"}
 INVITE = {"email": "x@example.com", "role": "viewer"}
 
 API: list[Row] = [
@@ -216,6 +218,14 @@ API: list[Row] = [
     Row("POST", "/runs/{run}/fork", OPERATOR, 201, {"from": "start"}),
     Row("POST", "/runs/{live_run}/pause", OPERATOR, 200),
     Row("POST", "/runs/{paused_run}/resume", OPERATOR, 200),
+    # bulk: each row is asked about by itself; the job of the world is the owner's
+    Row("POST", "/runs/bulk", ANYONE, 201, {"action": "cancel", "ids": ["{live_run}"]}),
+    Row("POST", "/tools/bulk", ANYONE, 201, ALL_GONE),
+    Row("POST", "/agents/bulk", ANYONE, 201, ALL_GONE),
+    Row("POST", "/workflows/bulk", ANYONE, 201, ALL_GONE),
+    Row("GET", "/bulk-jobs", ANYONE, 200),
+    Row("GET", "/bulk-jobs/{bulk_job}", VIEWER, 404),
+    Row("POST", "/bulk-jobs/{bulk_job}/stop", VIEWER, 404),
     # calls in doubt: nobody makes one by HTTP
     Row("GET", "/reconciliations", VIEWER, 200, stranger=LIST),
     Row("POST", "/reconciliations", ANYONE, 405),
@@ -224,6 +234,10 @@ API: list[Row] = [
 ]
 # A member's answer that is another than the row says, with the reason beside the row above.
 BUT = {
+    ("GET /bulk-jobs/{bulk_job}", "own"): 200,
+    ("POST /bulk-jobs/{bulk_job}/stop", "own"): 202,
+    ("GET /bulk/jobs/{bulk_job}/", "own"): 200,
+    ("POST /bulk/jobs/{bulk_job}/stop/", "own"): 302,
     ("POST /projects/{project}/leave", "own"): 409,
     ("POST /settings/project/{project}/leave/", "own"): 409,
     ("GET /exports/{export}", "own"): 200,
@@ -384,6 +398,10 @@ PAGES: list[Row] = [
     Row("POST", "/runs/{run}/fork/", OPERATOR, 302, {"start_from": "start"}),
     Row("POST", "/runs/{live_run}/pause/", OPERATOR, 302),
     Row("POST", "/runs/{paused_run}/resume/", OPERATOR, 302),
+    # bulk: strangers have a project of their own; rows of others are refused one by one
+    Row("POST", "/bulk/{table}/", OPERATOR, 200, CHOSEN, 200),
+    Row("GET", "/bulk/jobs/{bulk_job}/", VIEWER, 404),
+    Row("POST", "/bulk/jobs/{bulk_job}/stop/", VIEWER, 404),
     # calls in doubt
     Row("GET", "/reconciliations/", ANYONE, 200),
     Row("GET", "/reconciliations/badge/", ANYONE, 200),

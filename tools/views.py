@@ -33,6 +33,7 @@ class ToolList(ListView):
     title = "Tools"
     filterset_class = ToolFilter
     ordering = "name"
+    bulk = "tools"
     columns = (
         Column("name", "Name", kind="lead", sort="name", narrow="lead"),
         Column("slug", "Slug", kind="code"),

@@ -27,6 +27,7 @@ class WorkflowList(ListView):
     title = "Workflows"
     filterset_class = WorkflowFilter
     ordering = "name"
+    bulk = "workflows"
     columns = (
         Column("name", "Name", kind="lead", sort="name", narrow="lead"),
         Column("slug", "Slug", kind="code"),

@@ -5,9 +5,10 @@ from django.template.loader import render_to_string
 from django.utils.safestring import SafeString
 
 from controlplane.gallery.controls import CONTROLS
+from controlplane.gallery.many import MANY
 from controlplane.gallery.reading import READING
 
-SPECIMENS = (*CONTROLS, *READING)
+SPECIMENS = (*CONTROLS, *MANY, *READING)
 
 
 def rendered(request: HttpRequest | None) -> list[tuple[str, dict[str, SafeString]]]:

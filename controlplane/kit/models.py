@@ -82,3 +82,77 @@ class Event(models.Model):
 
     def __str__(self) -> str:
         return f"{self.type} #{self.seq}"
+
+
+class BulkJob(Row):
+    """One verb on many rows of a list: what was chosen, how far it came, what was refused and why.
+
+    `selection` holds ids, or the filter as it was (never the ids it found). `cursor` is the key of
+    the last row that was dealt with; it moves in the transaction of that row, so that each row is
+    done once. Who started it is kept by id: this table lies below the one of users.
+    """
+
+    class Status(models.TextChoices):
+        QUEUED = "queued"
+        RUNNING = "running"
+        SUCCEEDED = "succeeded"
+        CANCELLED = "cancelled"
+        FAILED = "failed"
+
+    project_id = models.UUIDField(null=True)
+    user_id = models.UUIDField()
+    key_id = models.UUIDField(null=True)
+    table = models.CharField(max_length=40)
+    action = models.CharField(max_length=40)
+    options = models.JSONField(default=dict)
+    selection = models.JSONField()
+    status = models.CharField(max_length=9, choices=Status, default=Status.QUEUED)
+    total = models.IntegerField(null=True)
+    done = models.IntegerField(default=0)
+    refused = models.IntegerField(default=0)
+    reasons = models.JSONField(default=dict)
+    refusals = models.JSONField(default=list)
+    error = models.CharField(max_length=500, blank=True, default="")
+    cursor = models.UUIDField(null=True)
+    stop_requested = models.BooleanField(default=False)
+    started_at = models.DateTimeField(null=True)
+    ended_at = models.DateTimeField(null=True)
+    idempotency_key = models.CharField(max_length=255, null=True)
+    request_sha256 = models.CharField(max_length=64, blank=True, default="")
+    request_id = models.CharField(max_length=64, blank=True, default="")
+
+    class Meta:
+        db_table = "bulk_job"
+        ordering = ["-created_at"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["user_id", "idempotency_key"],
+                name="bulk_job_idempotency_key",
+                condition=models.Q(idempotency_key__isnull=False),
+            )
+        ]
+        indexes = [
+            models.Index(fields=["user_id", "-created_at"], name="bulk_job_of_user"),
+            models.Index(
+                fields=["updated_at"],
+                name="bulk_job_open",
+                condition=models.Q(status__in=("queued", "running")),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.action} {self.table}"
+
+    def get_absolute_url(self) -> str:
+        """How far it came, and its report."""
+        return f"/bulk/jobs/{self.pk}/"
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether nothing more will happen."""
+        return self.status not in (self.Status.QUEUED, self.Status.RUNNING)
+
+    @property
+    def looked_at(self) -> int:
+        """How many rows were dealt with."""
+        return self.done + self.refused

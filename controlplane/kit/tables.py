@@ -56,6 +56,8 @@ class Table:
     columns: list[dict[str, Any]]
     rows: list[dict[str, Any]]
     has_menus: bool = field(default=False)
+    # Whether rows can be ticked for what is done in bulk.
+    selects: bool = field(default=False)
 
 
 def head(columns: Iterable[Column], ordering: Sequence[str]) -> list[dict[str, Any]]:

@@ -10,7 +10,7 @@ from django.http.response import HttpResponseBase
 from django.shortcuts import render
 from django.views import View
 
-from controlplane.kit import exporting, filters, pages, tables
+from controlplane.kit import bulk_views, exporting, filters, pages, tables
 from controlplane.kit.errors import from_django
 from controlplane.kit.fragments import fragment_target, wants_fragment
 from controlplane.kit.ids import parse_uuid
@@ -143,6 +143,7 @@ class ListView(KitView):
             "path": self.request.path,
             "full_path": self.request.get_full_path(),
             "table": self.get_table(rows, order),
+            "bulk": bulk_views.bar(self, page),
             "page": page,
             "kept": kept,
             "bar": filters.bar(filterset, self.request) if filterset is not None else None,
@@ -157,12 +158,16 @@ class ListView(KitView):
     def get_table(self, rows: list[Any], order: Sequence[str]) -> Table:
         """The table of these rows."""
         prepared = self.prepare(rows)
-        body = [tables.body_row(self.columns, row, self.get_menu(row)) for row in prepared]
+        body = [
+            {**tables.body_row(self.columns, row, self.get_menu(row)), "selects": bool(self.bulk)}
+            for row in prepared
+        ]
         return Table(
             caption=self.get_title(),
             columns=tables.head(self.columns, order),
             rows=body,
             has_menus=any(row["menu"] for row in body),
+            selects=bool(self.bulk),
         )
 
     def prepare(self, rows: list[Any]) -> list[Any]:

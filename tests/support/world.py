@@ -10,6 +10,7 @@ from django.utils import timezone
 from agents.models import Agent, Deployment, Instance
 from analytics.models import Export
 from controlplane.kit.ids import uuid7
+from controlplane.kit.models import BulkJob
 from governance import approvals
 from governance.models import AuditEntry
 from projects import keys, services
@@ -159,6 +160,17 @@ class World:
             arguments={"to": "ops"},
         )
         return asked.pk
+
+    def make_bulk_job(self) -> Any:
+        """A verb on many runs that the owner started and nobody works on yet."""
+        selection = {"query": "", "project": str(self.project.pk)}
+        job = BulkJob(user_id=self.own.pk, table="runs", action="cancel", selection=selection)
+        job.save()
+        return job.pk
+
+    def make_table(self) -> Any:
+        """The name of a list."""
+        return "runs"
 
     def make_nobody(self) -> Any:
         """An id that stands for nothing."""

@@ -10,6 +10,7 @@ import psycopg
 from django.core.management.base import BaseCommand
 from django.db import DatabaseError, connection
 
+from controlplane.kit import bulk_jobs
 from controlplane.kit.database import conninfo
 from governance import approvals
 from runs import questions
@@ -53,6 +54,7 @@ class Command(BaseCommand):
                 sweeper.sweep()
                 sweeper.ring_waiting()
                 self._tend_approvals()
+                self._tend_jobs()
                 next_sweep = time.monotonic() + SWEEP_SECONDS
             due = sweeper.seconds_to_next_timer()
             if due is not None and due <= 0:
@@ -68,5 +70,14 @@ class Command(BaseCommand):
             questions.take_back_orphans()
         except DatabaseError as exc:
             logger.warning("approvals not looked at: %s", exc)
+        finally:
+            connection.close()
+
+    def _tend_jobs(self) -> None:
+        """Long work that nobody works on: its worker died, or its doorbell was lost."""
+        try:
+            bulk_jobs.ring_unfinished()
+        except DatabaseError as exc:
+            logger.warning("long work not looked at: %s", exc)
         finally:
             connection.close()

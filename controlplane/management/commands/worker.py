@@ -16,6 +16,7 @@ from django.core.management.base import BaseCommand, CommandParser
 from agents import instances
 from analytics import tasks as _exports  # noqa: F401  (its actor is declared)
 from controlplane.kit import background
+from controlplane.kit import bulk_jobs as _bulk_jobs  # noqa: F401  (its actor is declared)
 from controlplane.kit.database import conninfo
 from runs import current, release, tasks
 from runs.engine import Engine
