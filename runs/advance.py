@@ -8,8 +8,10 @@ from uuid import UUID
 
 from controlplane.kit.expressions import ExpressionError
 from controlplane.kit.storable import problem
-from runs.lifecycle import Ended, Ledger, LockedRun, StepRow
-from runs.states import RunStatus, StepStatus
+from runs.bodies import Bodies
+from runs.lifecycle import Ended, Ledger, LockedRun, ScopeRow, StepRow, Under
+from runs.placing import graph_at
+from runs.states import RunStatus, ScopeStatus, StepStatus
 from workflows.graph import Graph
 
 Key = tuple[UUID, str, str]  # run, path, node
@@ -17,43 +19,77 @@ MAX_RUN_OUTPUT_BYTES = 4 * 1024 * 1024
 
 
 class Frontier(Protocol):
-    """Step rows by key; loads what it does not have yet."""
+    """Rows by key; loads what it does not have yet, and knows what the run was given."""
 
     def get(self, keys: Iterable[Key]) -> dict[Key, StepRow]:
         """The rows of these steps; ones already seen are the same objects."""
         ...
 
+    def add(self, row: StepRow | ScopeRow) -> None:
+        """A row that begins to exist."""
+        ...
 
-def successors(graph: Graph, ended: Ended) -> list[Key]:
-    """The steps an ended step has edges to."""
-    return [(ended.run_id, ended.path, e.target) for e in graph.out[ended.node]]
+    def scope(self, run_id: UUID, path: str) -> ScopeRow:
+        """The item or pass at a path."""
+        ...
+
+    def close(self, under: Under) -> None:
+        """What is open below a place was cancelled."""
+        ...
+
+    def next_pending(self, container: StepRow, index: int) -> int | None:
+        """The first item from `index` on that has not been opened."""
+        ...
+
+    def pins(self, run_id: UUID) -> dict[str, Any]:
+        """What the run fixed at its start."""
+        ...
+
+    def output_of(self, run_id: UUID, path: str, body: Graph) -> Any:
+        """The output of a body whose steps have ended. ExpressionError."""
+        ...
 
 
 def advance(ledger: Ledger, run: LockedRun, graph: Graph, ended: Ended, frontier: Frontier) -> None:
-    """Record the end of one step and everything that follows, but not the end of the run."""
+    """Record the end of one step and everything that follows, but not the end of the run. `graph`
+    is the run's, whatever body the step lies in."""
     ledger.end_step(run, ended)
     follow(ledger, run, graph, ended, frontier)
 
 
 def follow(ledger: Ledger, run: LockedRun, graph: Graph, ended: Ended, frontier: Frontier) -> None:
     """What follows from a step whose end is written already."""
-    if not ended.is_over or run.is_terminal:
+    if run.is_terminal:
         return
+    place = Bodies(ledger, run, graph, frontier)
+    if not ended.is_over:
+        if ended.spawn is not None and not run.end_status:
+            place.open(ended, ended.spawn)
+        return
+    if ended.leaves_open:
+        place.leave(ended)
+    if ended.path and frontier.scope(run.id, ended.path).status != ScopeStatus.OPEN:
+        return  # its item has failed, or its map has ended, without it
     if ended.is_fatal:
         error = {"step": str(ended.step_id), "node": ended.node, **(ended.error or {})}
-        ledger.begin_end(run, RunStatus.FAILED, ended.reason or "step_failed", error)
-        return
-    if run.end_status:
-        return
-    _count_edges(ledger, run, graph, ended, frontier)
+        if ended.path:
+            place.fail(ended.path, error)
+        else:
+            ledger.begin_end(run, RunStatus.FAILED, ended.reason or "step_failed", error)
+    elif not run.end_status:
+        skipped = _count_edges(ledger, run, graph_at(graph, ended.path), ended, frontier)
+        if ended.path:
+            place.count_down(ended.path, 1 + skipped)
 
 
 def _count_edges(
     ledger: Ledger, run: LockedRun, graph: Graph, ended: Ended, frontier: Frontier
-) -> None:
+) -> int:
+    """Decide the edges out of a step; how many steps were skipped for it."""
     # A step that ended without deciding its edges takes none.
     outcomes = ended.edges or (False,) * len(graph.out[ended.node])
     open_ends: deque[tuple[str, tuple[bool, ...]]] = deque([(ended.node, outcomes)])
+    skipped = 0
     while open_ends:
         node, outcomes = open_ends.popleft()
         edges = graph.out[node]
@@ -69,10 +105,12 @@ def _count_edges(
             if (joins_any and taken) or (step.deps_left == 0 and step.deps_taken > 0):
                 ledger.make_ready(run, step)
             elif step.deps_left == 0:
+                skipped += 1
                 ledger.skip(run, step)
                 open_ends.append((step.node, (False,) * len(graph.out[step.node])))
             else:
                 ledger.count_edge(step)
+    return skipped
 
 
 def settle(

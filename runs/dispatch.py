@@ -6,6 +6,7 @@ run meanwhile the guard refuses, and the same decision is taken again under the 
 """
 
 from collections import defaultdict
+from collections.abc import Container
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 from uuid import UUID
@@ -17,14 +18,15 @@ from controlplane.kit.database import cursor_of
 from controlplane.kit.events import activity_group, announce, subject_group
 from controlplane.kit.ids import uuid7
 from runs import statements as sql
-from runs.advance import Key, advance, settle
-from runs.facts import Facts, LoadedFrontier, StepFact, Views
+from runs.advance import advance, settle
+from runs.facts import Facts, KnownRows, LoadedFrontier, StepFact, Views
 from runs.lifecycle import (
     Ended,
     Ledger,
     LockedRun,
     NeedsLock,
     StepRow,
+    Under,
     read_rows,
     write_undecided,
 )
@@ -60,6 +62,10 @@ class Outcome:
     undecided: list[Ended] = field(default_factory=list)
     # Runs whose other steps must stop now.
     ending: set[UUID] = field(default_factory=set)
+    # Places whose running steps must stop now: an item of a map failed.
+    closed: list[Under] = field(default_factory=list)
+    # Runs that ended and that a step of another run may wait for.
+    ended_children: list[UUID] = field(default_factory=list)
     # Whether somebody may be waiting for this: a run ended or waits.
     is_urgent: bool = False
 
@@ -118,12 +124,12 @@ class Dispatcher:
     ) -> None:
         """Remember the runs of a claim as the claim left them."""
         whole = {run_id for run_id in new_runs if self._is_small(conn, rows, run_id)}
-        frontier = LoadedFrontier(conn)
+        frontier = LoadedFrontier(conn, self.facts)
         if whole:
             frontier.read_whole(whole)
-        by_run: defaultdict[UUID, dict[Key, StepRow]] = defaultdict(dict)
-        for key, step in frontier.known.items():
-            by_run[step.run_id][key] = step
+        by_run: defaultdict[UUID, KnownRows] = defaultdict(KnownRows)
+        for key, step in frontier.known.steps.items():
+            by_run[step.run_id].steps[key] = step
         for row in rows:
             run = LockedRun(
                 id=row["run_id"],
@@ -174,7 +180,7 @@ class Dispatcher:
                 refused[run_id] = found
                 continue
             ledger.see(replace(view[0]))
-            frontiers[run_id] = LoadedFrontier(conn, view[1])
+            frontiers[run_id] = LoadedFrontier(conn, self.facts, view[1])
         if not ledger.runs:
             return refused
         taken: list[StepRow] = []
@@ -189,6 +195,7 @@ class Dispatcher:
             for step in taken:
                 take.give_back(step)
             raise
+        outcome.ended_children += self._children_of(conn, ledger, written)
         for run_id in list(ledger.runs):
             if run_id in written:
                 self.views.put(ledger.runs[run_id].written(), frontiers[run_id].keep())
@@ -229,7 +236,7 @@ class Dispatcher:
                 undecided = [e for e in busy if e.is_over]
                 if undecided:
                     write_undecided(conn, undecided)
-                frontier = LoadedFrontier(conn)
+                frontier = LoadedFrontier(conn, self.facts)
                 for run_id in ledger.runs:
                     mine = [e for e in kept if e.run_id == run_id]
                     self._decide(conn, ledger, run_id, mine, frontier)
@@ -242,9 +249,12 @@ class Dispatcher:
         for run in ledger.runs.values():
             if run.status == RunStatus.CANCELLING:
                 outcome.ending.add(run.id)
-            rows = {key: row for key, row in frontier.keep().items() if key[0] == run.id}
+            rows = KnownRows()
+            rows.keep(*frontier.of(run.id))
             self.views.put(run.written(), rows)
         outcome.claimed += claimed
+        outcome.closed += ledger.closed
+        outcome.ended_children += self._children_of(conn, ledger, ledger.runs)
         outcome.groups += ledger.groups()
         outcome.is_urgent |= ledger.is_urgent
         outcome.undecided += undecided
@@ -278,6 +288,13 @@ class Dispatcher:
                 ledger, run, graph, lambda run, graph: render_output(conn, self.facts, run, graph)
             )
 
+    def _children_of(
+        self, conn: psycopg.Connection, ledger: Ledger, written: Container[UUID]
+    ) -> list[UUID]:
+        """The runs that have ended here and were started by a step of another run."""
+        ended = [run.id for run in ledger.runs.values() if run.is_terminal and run.id in written]
+        return [run_id for run_id in ended if self.facts.run(conn, run_id).relation == "child"]
+
     def _take_ready(
         self, ledger: Ledger, take: Take, taken: list[StepRow]
     ) -> tuple[list[Claimed], dict[str, int]]:
@@ -297,6 +314,7 @@ class Dispatcher:
                         step.attempt,
                         0,
                         step.pool,
+                        step.state,
                     )
                 )
             else:
@@ -315,6 +333,5 @@ def render_output(conn: psycopg.Connection, facts: Facts, run: LockedRun, graph:
     """The run's output from the definition's `output`; missing paths are null."""
     if graph.output is None:
         return None
-    context = facts.run(conn, run.id).expression_root()
-    context["steps"] = facts.step_contexts(conn, run.id, "", graph.output.steps)
+    context = facts.context(conn, run.id, "", graph.output.steps)
     return graph.output.render(context, missing="null")

@@ -25,8 +25,10 @@ from runs.dispatch import Claimed, Dispatcher, Outcome
 from runs.facts import Facts
 from runs.lifecycle import Ended, StepRow
 from runs.logs import LogBuffer
+from runs.placing import graph_at
+from runs.release import tell
 from runs.steps import kind_module
-from runs.store import Store, decide
+from runs.store import Store, decide, wake_parent
 from runs.work import (
     Done,
     StepCancelled,
@@ -232,6 +234,10 @@ class Engine:
             for step in self.working.values() if outcome.ending else ():
                 if step.run.id in outcome.ending:
                     self.request_stop(step)
+            for under in outcome.closed:
+                for step in list(self.working.values()):
+                    if step.run.id == under.run_id and under.holds(step.path):
+                        self.request_stop(step)
         claimed = outcome.claimed
         if self._wants_claim and self.claims:
             claimed = claimed + self._claim(conn)
@@ -294,6 +300,8 @@ class Engine:
                 ring("wake", queue_name, times=min(times, 8))
         if outcome.undecided:
             self._decide(outcome.undecided)
+        for run_id in outcome.ended_children:
+            tell(*wake_parent(self._connection(), run_id))
 
     def _decide(self, undecided: list[Ended]) -> None:
         """The run's row was busy: decide as soon as it is free."""
@@ -351,9 +359,10 @@ class Engine:
         self.facts.load_runs(conn, {c.run_id for c in claimed})
         keys = []
         for c in claimed:
-            node = self._graph(conn, c).nodes[c.node]
-            keys += [(c.run_id, c.path, name) for name in node.references]
+            references = self._graph(conn, c).nodes[c.node].references
+            keys += self.facts.keys(conn, c.run_id, c.path, references)
         self.facts.load_steps(conn, keys)
+        self.facts.load_words(conn, [(c.run_id, c.path) for c in claimed if c.path])
         for c in claimed:
             try:
                 self._start(conn, c)
@@ -365,13 +374,12 @@ class Engine:
                 self.slots.give(c.pool)
 
     def _graph(self, conn: psycopg.Connection, c: Claimed) -> Any:
-        return self.facts.graph_of(conn, c.run_id)
+        return graph_at(self.facts.graph_of(conn, c.run_id), c.path)
 
     def _start(self, conn: psycopg.Connection, c: Claimed) -> None:
         run, graph = self.facts.run(conn, c.run_id), self._graph(conn, c)
         node = graph.nodes[c.node]
-        context = run.expression_root()
-        context["steps"] = self.facts.step_contexts(conn, c.run_id, c.path, node.references)
+        context = self.facts.context(conn, c.run_id, c.path, node.references)
         step = StepWork(
             id=c.id,
             run=run,

@@ -11,6 +11,8 @@ REASONS = {
     "timer": "waits for its time",
     "signal": "waits for a signal",
     "form": "waits for somebody's answers",
+    "items": "works through its items",
+    "child": "waits for its sub-workflow",
     "worker_lost": "was interrupted by a dying worker and is queued again",
 }
 

@@ -2,7 +2,7 @@
 immutable once written, so remembering is safe; each memory is bounded."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Generic, TypeVar
 from uuid import UUID
@@ -13,10 +13,12 @@ from psycopg.rows import args_row, class_row
 from controlplane.kit.database import cursor_of
 from runs import statements as sql
 from runs.advance import Key
-from runs.lifecycle import LockedRun, StepRow, read_rows
-from runs.states import STEP_TERMINAL
+from runs.lifecycle import LockedRun, Place, ScopeRow, StepRow, Under, read_rows
+from runs.placing import levels, path_of
+from runs.states import STEP_TERMINAL, ScopeStatus, StepStatus
 from workflows.graph import Graph, compile_cached
 
+MOST_ENDED_ITEMS = 200
 K = TypeVar("K")
 V = TypeVar("V")
 
@@ -59,6 +61,7 @@ class RunFacts:
     tags: list[str]
     root_id: UUID
     parent_id: UUID | None
+    relation: str | None
     simulated: bool
     created_at: datetime
     deadline_at: datetime | None
@@ -111,6 +114,7 @@ class Facts:
     def __init__(self) -> None:
         self.runs: Memory[UUID, RunFacts] = Memory(2_000)
         self.steps: Memory[Key, StepFact] = Memory(20_000)
+        self.words: Memory[Place, dict[str, Any]] = Memory(2_000)
 
     def load_runs(self, conn: psycopg.Connection, run_ids: Iterable[UUID]) -> None:
         """Read the facts of runs not remembered yet."""
@@ -161,12 +165,37 @@ class Facts:
                 self.steps.put(key, found[key])
         return found
 
-    def step_contexts(
+    def load_words(self, conn: psycopg.Connection, places: Iterable[Place]) -> None:
+        """Read what the bodies at these paths and around them see: item, index, previous."""
+        wanted = {(run_id, level) for run_id, path in places for level in levels(path)[1:]}
+        missing = [place for place in wanted if self.words.get(place) is None]
+        if missing:
+            run_ids, paths = zip(*missing, strict=True)
+            for row in read_rows(conn, sql.SCOPE_WORDS, [list(run_ids), list(paths)]):
+                self.words.put((row["run_id"], row["path"]), row["words"])
+
+    def keys(
+        self, conn: psycopg.Connection, run_id: UUID, path: str, nodes: Iterable[str]
+    ) -> list[Key]:
+        """Where the steps lie that are named by one at `path`."""
+        if not path:
+            return [(run_id, "", node) for node in nodes]
+        graph = self.graph_of(conn, run_id)
+        return [(run_id, path_of(graph, path, node), node) for node in nodes]
+
+    def context(
         self, conn: psycopg.Connection, run_id: UUID, path: str, nodes: Iterable[str]
     ) -> dict[str, Any]:
-        """`steps` for expressions: the named steps of one scope, absent ones left out."""
-        found = self.load_steps(conn, [(run_id, path, node) for node in nodes])
-        return {key[2]: fact.as_context() for key, fact in found.items()}
+        """All an expression at `path` sees that names these steps; absent ones are left out, and
+        the words of an inner body hide those of outer ones."""
+        context = self.run(conn, run_id).expression_root()
+        found = self.load_steps(conn, self.keys(conn, run_id, path, nodes))
+        context["steps"] = {key[2]: fact.as_context() for key, fact in found.items()}
+        if path:
+            self.load_words(conn, [(run_id, path)])
+            for level in levels(path)[1:]:
+                context.update(self.words.get((run_id, level)) or {})
+        return context
 
 
 class LoadedFrontier:
@@ -176,27 +205,84 @@ class LoadedFrontier:
     copies the known rows.
     """
 
-    def __init__(self, conn: psycopg.Connection, known: dict[Key, StepRow] | None = None) -> None:
+    def __init__(
+        self, conn: psycopg.Connection, facts: Facts, known: "KnownRows | None" = None
+    ) -> None:
         self.conn = conn
-        self.known: dict[Key, StepRow] = {} if known is None else known
+        self.facts = facts
+        self.known = KnownRows() if known is None else known
         self.used: dict[Key, StepRow] = {}
+        self.used_scopes: dict[Place, ScopeRow] = {}
 
     def get(self, keys: Iterable[Key]) -> dict[Key, StepRow]:
         """The rows of these steps; ones already seen are the same objects."""
         keys = list(keys)
-        missing = [key for key in keys if key not in self.used and key not in self.known]
+        missing = [k for k in keys if k not in self.used and k not in self.known.steps]
         if missing:
             run_ids, paths, nodes = zip(*missing, strict=True)
             self._read(sql.FRONTIER, [list(run_ids), list(paths), list(nodes)])
         for key in keys:
             if key not in self.used:
-                self.used[key] = replace(self.known[key])
+                self.used[key] = replace(self.known.steps[key])
         return {key: self.used[key] for key in keys}
 
-    def keep(self) -> dict[Key, StepRow]:
+    def add(self, row: StepRow | ScopeRow) -> None:
+        """A row that begins to exist."""
+        if isinstance(row, StepRow):
+            self.used[(row.run_id, row.path, row.node)] = row
+        else:
+            self.used_scopes[(row.run_id, row.path)] = row
+
+    def scope(self, run_id: UUID, path: str) -> ScopeRow:
+        """The item or pass at a path."""
+        place = (run_id, path)
+        if place not in self.used_scopes:
+            known = self.known.scopes.get(place)
+            if known is None:
+                with cursor_of(self.conn, args_row(ScopeRow)) as cursor:
+                    known = cursor.execute(sql.SCOPES, [[run_id], [path]]).fetchall()[0]
+            self.used_scopes[place] = replace(known)
+        return self.used_scopes[place]
+
+    def close(self, under: Under) -> None:
+        """What is open below a place was cancelled; what is not known here is read anew."""
+        self.known = KnownRows()
+        for step in self.used.values():
+            is_open = step.status in (StepStatus.PENDING, StepStatus.READY, StepStatus.WAITING)
+            if is_open and step.run_id == under.run_id and under.holds(step.path):
+                step.status = StepStatus.CANCELLED
+        for scope in self.used_scopes.values():
+            is_there = scope.run_id == under.run_id and scope.path.startswith(under.prefix)
+            if is_there and scope.status in (ScopeStatus.PENDING, ScopeStatus.OPEN):
+                scope.status = ScopeStatus.CANCELLED
+
+    def next_pending(self, container: StepRow, index: int) -> int | None:
+        """The first item from `index` on that has not been opened."""
+        row = self.conn.execute(sql.NEXT_PENDING_SCOPE, [container.id, index]).fetchone()
+        return None if row is None else row[0]
+
+    def pins(self, run_id: UUID) -> dict[str, Any]:
+        """What the run fixed at its start."""
+        return self.facts.run(self.conn, run_id).pins
+
+    def output_of(self, run_id: UUID, path: str, body: Graph) -> Any:
+        """The output of a body whose steps have ended; missing paths are null."""
+        if body.output is None:
+            return None
+        context = self.facts.context(self.conn, run_id, path, body.output.steps)
+        return body.output.render(context, missing="null")
+
+    def keep(self) -> "KnownRows":
         """The known rows, as the decision left them."""
-        self.known.update(self.used)
+        self.known.keep(self.used, self.used_scopes)
         return self.known
+
+    def of(self, run_id: UUID) -> tuple[dict[Key, StepRow], dict[Place, ScopeRow]]:
+        """The rows of one run that the decision saw, as it left them."""
+        return (
+            {key: row for key, row in self.used.items() if key[0] == run_id},
+            {place: row for place, row in self.used_scopes.items() if place[0] == run_id},
+        )
 
     def read_whole(self, run_ids: Iterable[UUID]) -> None:
         """Read all steps of runs."""
@@ -205,7 +291,27 @@ class LoadedFrontier:
     def _read(self, statement: str, params: list[Any]) -> None:
         with cursor_of(self.conn, args_row(StepRow)) as cursor:
             for row in cursor.execute(statement, params):
-                self.known[(row.run_id, row.path, row.node)] = row
+                self.known.steps[(row.run_id, row.path, row.node)] = row
+
+
+@dataclass(slots=True)
+class KnownRows:
+    """Rows of steps and of scopes, of one run or of a few."""
+
+    steps: dict[Key, StepRow] = field(default_factory=dict)
+    scopes: dict[Place, ScopeRow] = field(default_factory=dict)
+
+    def keep(self, steps: dict[Key, StepRow], scopes: dict[Place, ScopeRow]) -> None:
+        """Learn of rows; those of items that have ended are not needed again."""
+        self.steps.update(steps)
+        self.scopes.update(scopes)
+        over = {place for place, row in self.scopes.items() if row.status != ScopeStatus.OPEN}
+        if len(over) > MOST_ENDED_ITEMS:
+            for place in over:
+                del self.scopes[place]
+            ended = [key for key in self.steps if (key[0], key[1]) in over]
+            for key in ended:
+                del self.steps[key]
 
 
 class Views:
@@ -213,13 +319,13 @@ class Views:
     ever used under the guard of the run's last seq, so a stale one is refused, never believed."""
 
     def __init__(self, size: int = 1_000) -> None:
-        self._runs: Memory[UUID, tuple[LockedRun, dict[Key, StepRow]]] = Memory(size)
+        self._runs: Memory[UUID, tuple[LockedRun, KnownRows]] = Memory(size)
 
-    def get(self, run_id: UUID) -> tuple[LockedRun, dict[Key, StepRow]] | None:
+    def get(self, run_id: UUID) -> tuple[LockedRun, KnownRows] | None:
         """The run and the known rows of its steps; to be copied before they are changed."""
         return self._runs.get(run_id)
 
-    def put(self, run: LockedRun, rows: dict[Key, StepRow]) -> None:
+    def put(self, run: LockedRun, rows: KnownRows) -> None:
         """Remember a run as it was written."""
         if run.is_terminal:
             self._runs.drop(run.id)

@@ -17,7 +17,6 @@ from runs import statements as sql
 from runs.engine import Engine
 from runs.lifecycle import read_rows
 from runs.release import give_back
-from runs.states import RunStatus
 from runs.work import StepWork
 
 logger = logging.getLogger(__name__)
@@ -122,7 +121,7 @@ class Heart:
                 # Claimed after the question was asked, or ended meanwhile: then it is not working.
                 if self.engine.working.get(step_id) is step and step_id in self._seen:
                     self.engine.abandon(step)
-            elif row["run_status"] == RunStatus.CANCELLING:
+            elif row["is_ending"]:
                 self.engine.request_stop(step)
         self._seen = set(working)
         lost = [

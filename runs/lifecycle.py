@@ -21,6 +21,8 @@ from controlplane.kit.json import dumps
 from runs import statements as sql
 from runs.states import RUN_TERMINAL, RunStatus, StepStatus
 
+Place = tuple[UUID, str]  # run, path
+
 
 @dataclass(slots=True)
 class LockedRun:
@@ -85,8 +87,52 @@ class StepRow:
     pool: str
     kind: str
     attempt: int
+    state: dict[str, Any] | None = None
     lease: UUID | None = None
     worker_id: UUID | None = None
+
+
+@dataclass(slots=True)
+class ScopeRow:
+    """What deciding needs of one item of a map or one pass of a loop."""
+
+    run_id: UUID
+    step_id: UUID
+    path: str
+    index: int
+    status: str
+    open_steps: int
+    output: Any = None
+    error: Any = None
+
+
+@dataclass(slots=True)
+class Spawn:
+    """Bodies a container opens: the words of each of its items from `first` on, of which `window`
+    may be open at a time; `kept` are outputs that an earlier run has made."""
+
+    words: list[dict[str, Any]]
+    first: int = 0
+    window: int = 1
+    kept: dict[int, Any] = field(default_factory=dict)
+
+    def indexes(self) -> list[int]:
+        """The items that are opened at once."""
+        count = range(self.first, self.first + len(self.words))
+        return [index for index in count if index not in self.kept][: self.window]
+
+    def counts(self, allow: int) -> dict[str, Any]:
+        """What the container's state says once they are open."""
+        opened = self.indexes()
+        return {
+            "total": self.first + len(self.words),
+            "next": opened[-1] + 1,
+            "open": len(opened),
+            "done": self.first + len(self.kept),
+            "failed": 0,
+            "allow": allow,
+            "has_kept": bool(self.kept),
+        }
 
 
 @dataclass(slots=True)
@@ -120,6 +166,9 @@ class Ended:
     approval: dict[str, Any] | None = None
     # A declared call is open, and nobody knows whether it happened.
     is_in_doubt: bool = False
+    # A container opens bodies; or it ends while some of them are open.
+    spawn: Spawn | None = None
+    leaves_open: bool = False
 
     @property
     def is_over(self) -> bool:
@@ -130,7 +179,8 @@ class Ended:
     def needs_lock(self) -> bool:
         """Whether more is written, or must be known, than the one guarded statement can: a step is
         cancelled only in a run whose end has begun elsewhere."""
-        return self.is_fatal or self.is_in_doubt or self.status == StepStatus.CANCELLED
+        is_cut = self.status == StepStatus.CANCELLED or self.leaves_open
+        return self.is_fatal or self.is_in_doubt or is_cut
 
 
 class Ledger:
@@ -151,6 +201,12 @@ class Ledger:
         self._events: list[dict[str, Any]] = []
         self._calls: dict[str, list[dict[str, Any]]] = {"tool": [], "model": []}
         self._doubted: list[UUID] = []
+        # Steps of bodies opened in this transaction, with their rows; and the scopes they are of.
+        self._new: dict[UUID, dict[str, Any]] = {}
+        self._new_scopes: dict[Place, dict[str, Any]] = {}
+        self._scopes: dict[Place, ScopeRow] = {}
+        # Places whose running steps must stop: a worker looks whether it has some of them.
+        self.closed: list[Under] = []
 
     # Runs
 
@@ -202,7 +258,7 @@ class Ledger:
         if ended.retry_in_ms is not None:
             self._retries.append(_retry_row(ended))
             data = {
-                "node": ended.node,
+                **_where(ended),
                 "attempt": ended.attempt,
                 "error": ended.error,
                 "retry_in_ms": ended.retry_in_ms,
@@ -211,7 +267,7 @@ class Ledger:
             return
         self._ends.append(_end_row(ended))
         if ended.status == StepStatus.WAITING:
-            data = {"node": ended.node, "reason": ended.reason}
+            data = {**_where(ended), "reason": ended.reason}
             self.event(run, "step.waiting", ended.step_id, data)
             if ended.approval is not None:
                 self.event(run, "approval.requested", ended.step_id, ended.approval)
@@ -244,7 +300,7 @@ class Ledger:
 
     def _count_end(self, run: LockedRun, ended: Ended) -> None:
         run.open_steps -= 1
-        data: dict[str, Any] = {"node": ended.node, "status": ended.status}
+        data: dict[str, Any] = {**_where(ended), "status": ended.status}
         if ended.error:
             data["error"] = ended.error
         self.event(run, f"step.{ended.status}", ended.step_id, data)
@@ -270,7 +326,8 @@ class Ledger:
     def take(self, step: StepRow, *, lease: UUID, worker_id: UUID) -> None:
         """Start a step that became ready in this transaction, for this worker."""
         step.status, step.lease, step.worker_id = StepStatus.RUNNING, lease, worker_id
-        step.attempt += 1
+        # Going on after a wait is no new attempt.
+        step.attempt += not (step.state or {}).get("resumed", False)
 
     def count_edge(self, step: StepRow) -> None:
         """A pending step learned of a decided edge."""
@@ -281,7 +338,83 @@ class Ledger:
         step.status = StepStatus.SKIPPED
         run.open_steps -= 1
         self._progress[step.id] = step
-        self.event(run, "step.skipped", step.id, {"node": step.node})
+        self.event(run, "step.skipped", step.id, _where(step))
+
+    # Bodies of maps and loops
+
+    def open_step(self, run: LockedRun, row: dict[str, Any]) -> StepRow:
+        """A step of a body begins to exist."""
+        step = StepRow(
+            id=row["id"], run_id=run.id, path=row["path"], node=row["node"],
+            status=StepStatus.PENDING, deps_left=row["left"], deps_taken=0, queue=row["queue"],
+            pool=row["pool"], kind=row["kind"], attempt=0,
+        )  # fmt: skip
+        run.touch()
+        run.open_steps += 1
+        self._new[step.id] = row
+        self._progress[step.id] = step
+        if row["status"] == StepStatus.READY:
+            self.make_ready(run, step)
+        return step
+
+    def add_scope(self, scope: ScopeRow, words: dict[str, Any]) -> None:
+        """An item of a map, or a pass of a loop, begins to exist."""
+        self._new_scopes[(scope.run_id, scope.path)] = {
+            "step": scope.step_id, "index": scope.index, "run": scope.run_id, "path": scope.path,
+            "status": scope.status, "open": scope.open_steps, "words": words,
+            "output": scope.output,
+        }  # fmt: skip
+
+    def change_scope(self, scope: ScopeRow) -> None:
+        """An item moved on; what it says now is written."""
+        self._scopes[(scope.run_id, scope.path)] = scope
+
+    def change_container(self, run: LockedRun, step: StepRow, state: dict[str, Any]) -> None:
+        """A map or loop counted an item; it still waits."""
+        run.touch()
+        step.state = state
+        self._progress[step.id] = step
+
+    def close_under(self, run: LockedRun, under: "Under", reason: str) -> None:
+        """Cancel what is open below a place; what runs there is told to stop. Needs the lock."""
+        if not self.is_locked:
+            raise NeedsLock
+        self._cancel_open(run, under, reason)
+        for place, row in self._new_scopes.items():
+            if place[0] == run.id and place[1].startswith(under.prefix):
+                row.update(status="cancelled")
+        params = {"run": run.id, "under": under.prefix}
+        self.conn.execute(sql.CLOSE_SCOPES, params)
+        self.closed.append(under)
+
+    def _cancel_open(self, run: LockedRun, under: "Under | None", reason: str) -> None:
+        """Cancel the steps that do not run: all of the run, or those below a place."""
+        # What was decided before in this transaction is written first, so that this sees it.
+        for step in [s for s in self._progress.values() if s.run_id == run.id]:
+            if under is not None and not under.holds(step.path):
+                continue
+            del self._progress[step.id]
+            if step.status == StepStatus.READY:
+                run.busy_steps -= 1
+            if self._new.pop(step.id, None) is not None:
+                run.open_steps -= step.status != StepStatus.SKIPPED
+            elif step.status == StepStatus.SKIPPED:
+                cursor_of(self.conn).execute(sql.SKIP_STEP, [step.id])
+        self.became_ready = [s for s in self.became_ready if s.id in self._progress]
+        self._give_up_waiting(run, under)
+        ending = {row["id"] for row in self._ends if row["run"] == run.id}
+        params = {
+            "reason": reason, "run": run.id, "ending": list(ending),
+            "under": under and under.prefix, "at": under and under.path,
+        }  # fmt: skip
+        with cursor_of(self.conn) as cursor:
+            rows = cursor.execute(sql.CANCEL_OPEN_STEPS, params).fetchall()
+        for step_id, node, was_ready in rows:
+            run.busy_steps -= was_ready
+            self.event(run, "step.cancelled", step_id, {"node": node, "reason": reason})
+        run.open_steps -= len(rows)
+
+    # The end
 
     def begin_end(self, run: LockedRun, end_status: str, reason: str, error: Any = None) -> None:
         """The run will end as `end_status`: what is not running is cancelled now, what runs is told
@@ -291,36 +424,26 @@ class Ledger:
         if not run.end_status:
             run.end_status, run.reason, run.error = end_status, reason, error
         run.touch()
-        # What was decided before is written first, so that the cancelling sees it.
-        ready = [step for step in self._progress.values() if step.run_id == run.id]
-        for step in ready:
-            del self._progress[step.id]
-            if step.status == StepStatus.SKIPPED:
-                cursor_of(self.conn).execute(sql.SKIP_STEP, [step.id])
-        self._give_up_waiting(run)
-        ending = {row["id"] for row in self._ends if row["run"] == run.id}
-        with cursor_of(self.conn) as cursor:
-            params = {"reason": reason, "run": run.id, "ending": list(ending)}
-            rows = cursor.execute(sql.CANCEL_OPEN_STEPS, params).fetchall()
-        for step_id, node in rows:
-            self.event(run, "step.cancelled", step_id, {"node": node, "reason": reason})
-        run.open_steps -= len(rows)
+        self._cancel_open(run, None, reason)
         run.busy_steps = run.open_steps
-        self.became_ready = [s for s in self.became_ready if s.run_id != run.id]
         if run.open_steps > 0 and run.status != RunStatus.CANCELLING:
             run.status = RunStatus.CANCELLING
             self.event(run, "run.cancelling", data={"reason": run.reason})
 
-    def _give_up_waiting(self, run: LockedRun) -> None:
+    def _give_up_waiting(self, run: LockedRun, under: "Under | None") -> None:
         """Attempts to be repeated and steps about to wait, decided before in this transaction."""
-        for row in [row for row in self._retries if row["run"] == run.id]:
+
+        def is_meant(row: dict[str, Any]) -> bool:
+            return row["run"] == run.id and (under is None or under.holds(row["path"]))
+
+        for row in [row for row in self._retries if is_meant(row)]:
             self._retries.remove(row)
             kept = {"status": "cancelled", "reason": run.reason, "output": None, "edges": []}
             self._ends.append({**row, **kept, "fatal": False})
             run.open_steps -= 1
             self.event(run, "step.cancelled", row["id"], {"reason": run.reason})
         for row in self._ends:
-            if row["run"] == run.id and row["status"] == StepStatus.WAITING:
+            if is_meant(row) and row["status"] == StepStatus.WAITING:
                 row.update(status="cancelled", reason=run.reason)
                 run.open_steps -= 1
                 self.event(run, "step.cancelled", row["id"], {"reason": run.reason})
@@ -356,10 +479,10 @@ class Ledger:
         for step in self.became_ready:
             run = self.runs[step.run_id]
             if step.status == StepStatus.RUNNING:
-                data = {"node": step.node, "attempt": step.attempt}
+                data = {**_where(step), "attempt": step.attempt}
                 self.event(run, "step.started", step.id, data)
             else:
-                self.event(run, "step.ready", step.id, {"node": step.node})
+                self.event(run, "step.ready", step.id, _where(step))
         for run in self.runs.values():
             self._settle(run)
         if self._doubted:
@@ -367,17 +490,41 @@ class Ledger:
         touched = [r for r in self.runs.values() if r.was is not None]
         if not touched:
             return set()
+        progress = [s for s in self._progress.values() if s.id not in self._new]
         params = {
             "runs": _json([_run_row(r) for r in touched]),
             "ends": _json(self._ends),
             "retries": _json(self._retries),
-            "progress": _json([_progress_row(s) for s in self._progress.values()]),
+            "progress": _json([_progress_row(s) for s in progress]),
             "events": _json(self._events),
             "tool": _json(self._calls["tool"]),
             "model": _json(self._calls["model"]),
         }
+        statement = sql.WRITE
+        if self._new or self._new_scopes or self._scopes:
+            statement = sql.WRITE_BODIES
+            params |= self._bodies()
         with cursor_of(self.conn) as cursor:
-            return {row[0] for row in cursor.execute(sql.WRITE, params).fetchall()}
+            return {row[0] for row in cursor.execute(statement, params).fetchall()}
+
+    def _bodies(self) -> dict[str, str]:
+        """The steps and scopes that begin to exist or change."""
+        opened = dict(self._new_scopes)
+        changed = []
+        for place, scope in self._scopes.items():
+            if place in opened:
+                opened[place] = {
+                    **opened[place], "status": scope.status, "open": scope.open_steps,
+                    "output": scope.output,
+                }  # fmt: skip
+            else:
+                changed.append(_scope_row(scope))
+        steps = [{**row, **_progress_row(self._progress[id])} for id, row in self._new.items()]
+        return {
+            "steps": _json(steps),
+            "scopes": _json(list(opened.values())),
+            "changed": _json(changed),
+        }
 
     def _settle(self, run: LockedRun) -> None:
         """Running and waiting follow from what is left to do."""
@@ -403,6 +550,20 @@ class Ledger:
             if event["a"]:
                 found.add(activity_group(event["p"]))
         return list(found)
+
+
+@dataclass(frozen=True, slots=True)
+class Under:
+    """A place of a run: the body at `path`, and all whose path begins with `prefix`. For all items
+    of a container both are what their paths begin with."""
+
+    run_id: UUID
+    path: str
+    prefix: str
+
+    def holds(self, path: str) -> bool:
+        """Whether a step at that path lies there."""
+        return path == self.path or path.startswith(self.prefix)
 
 
 class NeedsLock(Exception):
@@ -464,6 +625,11 @@ def undecided_end(run_id: UUID, row: Mapping[str, Any]) -> Ended:
     )
 
 
+def _where(step: StepRow | Ended) -> dict[str, Any]:
+    """Which step an event is about: its node, and its place where that is inside a body."""
+    return {"node": step.node, "path": step.path} if step.path else {"node": step.node}
+
+
 def _json(rows: Sequence[dict[str, Any]]) -> str:
     return dumps(rows).decode() if rows else "[]"
 
@@ -471,6 +637,7 @@ def _json(rows: Sequence[dict[str, Any]]) -> str:
 def _end_row(ended: Ended) -> dict[str, Any]:
     return {
         "run": ended.run_id,
+        "path": ended.path,
         "id": ended.step_id,
         "lease": ended.lease,
         "status": ended.status,
@@ -493,6 +660,7 @@ def _end_row(ended: Ended) -> dict[str, Any]:
 def _retry_row(ended: Ended) -> dict[str, Any]:
     return {
         "run": ended.run_id,
+        "path": ended.path,
         "id": ended.step_id,
         "lease": ended.lease,
         "error": ended.error,
@@ -515,7 +683,15 @@ def _progress_row(step: StepRow) -> dict[str, Any]:
         "lease": step.lease,
         "worker": step.worker_id,
         "attempt": step.attempt,
+        "state": step.state,
     }
+
+
+def _scope_row(scope: ScopeRow) -> dict[str, Any]:
+    return {
+        "run": scope.run_id, "step": scope.step_id, "index": scope.index, "status": scope.status,
+        "open": scope.open_steps, "output": scope.output, "error": scope.error,
+    }  # fmt: skip
 
 
 def _run_row(run: LockedRun) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from django.utils import timezone
 from controlplane.kit.ids import uuid7
 from controlplane.kit.models import ScopedQuerySet
 from projects.models import Environment, Project
-from runs.states import RUN_TERMINAL, Relation, RunStatus, StepStatus, Trigger
+from runs.states import RUN_TERMINAL, Relation, RunStatus, ScopeStatus, StepStatus, Trigger
 from workflows.models import Workflow, WorkflowVersion
 
 PAYLOADS = ("input", "output", "pins")
@@ -236,6 +236,33 @@ class Step(models.Model):
         if self.started_at is None:
             return None
         return round(((self.ended_at or timezone.now()) - self.started_at).total_seconds() * 1000)
+
+
+class Scope(models.Model):
+    """One item of a map or one pass of a loop: what its body sees, and what came of it.
+
+    `words` are the `item`, `index` and `previous` of its expressions; `open_steps` counts the steps
+    of its body that have not ended. Written by runs.lifecycle, under the guard of the run.
+    """
+
+    pk = models.CompositePrimaryKey("step_id", "index")
+    # The map or loop.
+    step = models.ForeignKey(Step, models.CASCADE, related_name="scopes", db_constraint=False)
+    index = models.IntegerField()
+    run_id = models.UUIDField()
+    path = models.CharField(max_length=255)
+    status = models.CharField(max_length=10, choices=ScopeStatus, default=ScopeStatus.PENDING)
+    open_steps = models.IntegerField(default=0)
+    words = models.JSONField()
+    output = models.JSONField(null=True)
+    error = models.JSONField(null=True)
+
+    class Meta:
+        db_table = "scope"
+        constraints = [models.UniqueConstraint(fields=["run_id", "path"], name="scope_once")]
+
+    def __str__(self) -> str:
+        return f"{self.path} of {self.run_id}"
 
 
 class Attempt(models.Model):

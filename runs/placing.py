@@ -72,7 +72,14 @@ def path_of(graph: Graph, path: str, node_id: str) -> str:
     return ""
 
 
-def scope_path(path: str, node_id: str, index: int) -> str:
-    """The path of one item of a container."""
-    own = f"{node_id}[{index}]"
+def scope_path(path: str, node_id: str, index: int | None = None) -> str:
+    """The path of one item of a container; what all of its items begin with, without an index."""
+    own = f"{node_id}[" if index is None else f"{node_id}[{index}]"
     return f"{path}.{own}" if path else own
+
+
+def around(path: str) -> tuple[str, str, int]:
+    """(path, node, index) of the container a scope's path lies in."""
+    outer, _, own = path.rpartition(".")
+    node, _, index = own.rstrip("]").partition("[")
+    return outer, node, int(index)

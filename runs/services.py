@@ -98,12 +98,13 @@ def _prepare(
 
 
 def _pins(request: StartRequest, graph: Graph) -> dict[str, Any]:
-    return pin(
+    pins = pin(
         graph,
         project_id=request.workflow.project_id,
         environment=request.environment,
         agent_id=request.agent and request.agent.pk,
     )
+    return {**pins, "depth": request.depth} if request.depth else pins
 
 
 def _started_before(request: StartRequest) -> Run | None:

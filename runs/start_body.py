@@ -11,7 +11,7 @@ from controlplane.kit.errors import FieldProblem, InvalidInput
 from controlplane.kit.ids import parse_uuid
 from projects.models import Environment, Project
 from runs import statements as sql
-from runs.starting import StartRequest
+from runs.starting import CHILD_KEYS, StartRequest
 from workflows.models import Workflow, WorkflowVersion
 
 LONGEST_DEADLINE_SECONDS = 31_536_000
@@ -66,6 +66,8 @@ def checked_key(key: str | None) -> str | None:
     """An Idempotency-Key as it may be stored; InvalidInput (422) for another."""
     if key is not None and not 0 < len(key) <= 255:
         raise InvalidInput.of("Idempotency-Key", "Use 1 to 255 characters.")
+    if key is not None and key.startswith(CHILD_KEYS):
+        raise InvalidInput.of("Idempotency-Key", f"Keys do not begin with {CHILD_KEYS}", "reserved")
     return key
 
 

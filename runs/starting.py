@@ -26,6 +26,8 @@ from workflows.graph import Graph, Node, compile_cached
 from workflows.models import Workflow, WorkflowVersion
 
 LARGEST_INPUT_BYTES = 1024 * 1024
+# What the idempotency keys of sub-workflows begin with; nobody else's may.
+CHILD_KEYS = "child:"
 
 
 @dataclass(slots=True)
@@ -45,6 +47,9 @@ class StartRequest:
     parent: Run | None = None
     relation: str | None = None
     simulated: bool = False
+    # Of a sub-workflow: what the keys of its calls begin with, and how deep it is nested.
+    root_id: UUID | None = None
+    depth: int = 0
 
     def fingerprint(self) -> str:
         """What makes two requests the same, for the idempotency key."""
@@ -167,7 +172,7 @@ def add_run(
             "priority": request.priority,
             "parent": parent.pk if parent else None,
             "relation": request.relation,
-            "root": parent.root_id if parent else run_id,
+            "root": request.root_id or (parent.root_id if parent else run_id),
             "by_type": who["type"],
             "by_id": who["id"],
             "by_name": str(who["name"])[:120],

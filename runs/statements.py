@@ -16,7 +16,7 @@ WHERE s.status = 'running' FOR NO KEY UPDATE OF s
 """
 
 _STEP_COLUMNS = """s.id, s.run_id, s.path, s.node, s.status, s.deps_left, s.deps_taken, s.queue,
-  s.pool, s.kind, s.attempt"""
+  s.pool, s.kind, s.attempt, s.state"""
 
 # All steps of runs that begin on this worker, so that nothing has to be asked for later.
 WHOLE_RUNS = f"SELECT {_STEP_COLUMNS} FROM step s WHERE s.run_id = ANY(%s)"  # noqa: S608
@@ -27,13 +27,49 @@ JOIN unnest(%s::uuid[], %s::text[], %s::text[]) AS f(run_id, path, node)
   ON s.run_id = f.run_id AND s.path = f.path AND s.node = f.node
 """  # noqa: S608
 
-# `ending` are steps whose own end is part of the same decision.
+# `ending` are steps whose own end is part of the same decision; `under` narrows it to the bodies
+# below a place, and is null for the whole run.
 CANCEL_OPEN_STEPS = """
-UPDATE step SET status = 'cancelled', reason = %(reason)s, ended_at = clock_timestamp(),
+WITH open AS (
+  SELECT id, status FROM step
+  WHERE run_id = %(run)s AND status IN ('pending', 'ready', 'waiting', 'parked')
+    AND NOT id = ANY(%(ending)s::uuid[])
+    AND (%(under)s::text IS NULL OR path = %(at)s OR starts_with(path, %(under)s))
+  FOR NO KEY UPDATE)
+UPDATE step s SET status = 'cancelled', reason = %(reason)s, ended_at = clock_timestamp(),
   wake_at = NULL, undecided = false
-WHERE run_id = %(run)s AND status IN ('pending', 'ready', 'waiting', 'parked')
-  AND NOT id = ANY(%(ending)s::uuid[])
-RETURNING id, node
+FROM open WHERE s.id = open.id
+RETURNING s.id, s.node, open.status = 'ready' AS was_ready
+"""
+
+CLOSE_SCOPES = """
+UPDATE scope SET status = 'cancelled' WHERE run_id = %(run)s AND status IN ('pending', 'open')
+  AND starts_with(path, %(under)s)
+"""
+
+SCOPES = """
+SELECT s.run_id, s.step_id, s.path, s.index, s.status, s.open_steps FROM scope s
+JOIN unnest(%s::uuid[], %s::text[]) AS f(run_id, path) ON s.run_id = f.run_id AND s.path = f.path
+"""
+
+SCOPE_WORDS = """
+SELECT s.run_id, s.path, s.words FROM scope s
+JOIN unnest(%s::uuid[], %s::text[]) AS f(run_id, path) ON s.run_id = f.run_id AND s.path = f.path
+"""
+
+NEXT_PENDING_SCOPE = """
+SELECT min(index) FROM scope WHERE step_id = %s AND index >= %s AND status = 'pending'
+"""
+
+SCOPE_RESULTS = """
+SELECT index, status, output, error FROM scope WHERE step_id = %s ORDER BY index
+"""
+
+# What an earlier run made of the same items of the same map.
+KEPT_ITEMS = """
+SELECT c.index, c.words, c.output FROM run r JOIN scope c ON c.run_id = r.parent_id
+WHERE r.id = %(run)s AND r.relation = 'retry' AND c.status = 'done'
+  AND starts_with(c.path, %(under)s) AND strpos(substr(c.path, length(%(under)s) + 1), '.') = 0
 """
 
 SKIP_STEP = "UPDATE step SET status = 'skipped', ended_at = clock_timestamp() WHERE id = %s"
@@ -65,7 +101,7 @@ _MODEL_CALLS = """
 # with: every change of a run or of its steps raises it, so an unchanged one means an unchanged run.
 # Runs that changed meanwhile, or are locked, are left alone with all their rows; the answer names
 # those that were written.
-WRITE = f"""
+_WRITE = f"""
 WITH c AS MATERIALIZED (
   SELECT * FROM jsonb_to_recordset(%(runs)s::jsonb) AS c(id uuid, was bigint, status text,
     "end" text, reason text, seq bigint, open int, busy int, output jsonb, error jsonb, it bigint,
@@ -96,7 +132,8 @@ attempts AS (
   ON CONFLICT DO NOTHING),
 retried AS (
   UPDATE step s SET status = 'waiting', reason = 'backoff', lease = NULL, input = f.input,
-    state = NULL,
+    -- A map or loop keeps count of what it has opened.
+    state = CASE WHEN s.kind IN ('map', 'loop') THEN s.state END,
     error = f.error, wake_at = clock_timestamp() + f.ms * interval '1 ms',
     input_tokens = s.input_tokens + f.it, output_tokens = s.output_tokens + f.ot,
     cost = CASE WHEN f.cost IS NULL THEN s.cost ELSE coalesce(s.cost, 0) + f.cost END,
@@ -105,6 +142,7 @@ retried AS (
 progressed AS (
   UPDATE step s SET status = p.status, deps_left = p."left", deps_taken = p.taken,
     lease = p.lease, worker_id = p.worker, attempt = p.attempt,
+    state = coalesce(p.state, s.state),
     ready_at = CASE WHEN p.status IN ('ready', 'running') THEN clock_timestamp()
       ELSE s.ready_at END,
     started_at = CASE WHEN p.status = 'running' THEN coalesce(s.started_at, clock_timestamp())
@@ -112,7 +150,7 @@ progressed AS (
     leased_at = CASE WHEN p.status = 'running' THEN clock_timestamp() ELSE s.leased_at END,
     ended_at = CASE WHEN p.status = 'skipped' THEN clock_timestamp() ELSE s.ended_at END
   FROM jsonb_to_recordset(%(progress)s::jsonb) AS p(run uuid, id uuid, status text, "left" int,
-    taken int, lease uuid, worker uuid, attempt int) JOIN g ON g.id = p.run
+    taken int, lease uuid, worker uuid, attempt int, state jsonb) JOIN g ON g.id = p.run
   WHERE s.id = p.id),
 events AS (
   INSERT INTO event (subject_id, seq, project_id, at, type, step_id, data, activity_seq)
@@ -121,7 +159,7 @@ events AS (
   FROM jsonb_to_recordset(%(events)s::jsonb) AS e(s uuid, n bigint, p uuid, t text, st uuid,
     d jsonb, a boolean) JOIN g ON g.id = e.s),
 tool_calls AS ({_TOOL_CALLS} JOIN g ON g.id = t.run),
-model_calls AS ({_MODEL_CALLS} JOIN g ON g.id = m.run)
+model_calls AS ({_MODEL_CALLS} JOIN g ON g.id = m.run)/* bodies */
 UPDATE run r SET status = c.status, end_status = c."end", reason = c.reason, last_seq = c.seq,
   open_steps = c.open, busy_steps = c.busy, output = coalesce(c.output, r.output),
   error = coalesce(c.error, r.error), updated_at = clock_timestamp(),
@@ -132,6 +170,39 @@ UPDATE run r SET status = c.status, end_status = c."end", reason = c.reason, las
 FROM c JOIN g ON g.id = c.id WHERE r.id = c.id
 RETURNING r.id
 """  # noqa: S608 (constants only)
+
+WRITE = _WRITE.replace("/* bodies */", "")
+
+# The same where bodies of maps and loops are opened or end.
+WRITE_BODIES = _WRITE.replace(
+    "/* bodies */",
+    """,
+body_steps AS (
+  INSERT INTO step (id, run_id, node, path, position, kind, name, status, reason, attempt,
+    crash_count, deps_left, deps_taken, queue, pool, priority, ready_at, started_at, leased_at,
+    undecided, input_tokens, output_tokens, unpriced_calls, agent_id, tool_id, parent_step_id,
+    lease, worker_id)
+  SELECT n.id, n.run, n.node, n.path, n.position, n.kind, n.name, n.status, '', n.attempt, 0,
+    n."left", n.taken, n.queue, n.pool, n.priority,
+    CASE WHEN n.status IN ('ready', 'running') THEN clock_timestamp() END,
+    CASE WHEN n.status = 'running' THEN clock_timestamp() END,
+    CASE WHEN n.status = 'running' THEN clock_timestamp() END,
+    false, 0, 0, 0, n.agent, n.tool, n.parent, n.lease, n.worker
+  FROM jsonb_to_recordset(%(steps)s::jsonb) AS n(id uuid, run uuid, node text, path text,
+    position int, kind text, name text, status text, attempt int, "left" int, taken int,
+    queue text, pool text, priority smallint, agent uuid, tool uuid, parent uuid, lease uuid,
+    worker uuid) JOIN g ON g.id = n.run),
+opened AS (
+  INSERT INTO scope (step_id, index, run_id, path, status, open_steps, words, output)
+  SELECT n.step, n.index, n.run, n.path, n.status, n.open, n.words, n.output
+  FROM jsonb_to_recordset(%(scopes)s::jsonb) AS n(step uuid, index int, run uuid, path text,
+    status text, open int, words jsonb, output jsonb) JOIN g ON g.id = n.run),
+changed AS (
+  UPDATE scope c SET status = n.status, open_steps = n.open, output = n.output, error = n.error
+  FROM jsonb_to_recordset(%(changed)s::jsonb) AS n(run uuid, step uuid, index int, status text,
+    open int, output jsonb, error jsonb) JOIN g ON g.id = n.run
+  WHERE c.step_id = n.step AND c.index = n.index)""",
+)
 
 # Ends of steps whose run is locked by another: kept until the run can be decided. `state` carries
 # what the run's row and history have to be told then.
@@ -256,7 +327,8 @@ FROM taken t JOIN numbered n ON n.id = t.id JOIN started r ON r.id = t.run_id
 
 RUN_FACTS = """
 SELECT r.id, r.project_id, r.workflow_id, r.workflow_version_id AS version_id, r.input, r.pins,
-  r.trigger, r.priority, r.tags, r.root_id, r.parent_id, r.simulated, r.created_at, r.deadline_at,
+  r.trigger, r.priority, r.tags, r.root_id, r.parent_id, r.relation, r.simulated,
+  r.created_at, r.deadline_at,
   r.environment_id, e.name AS environment, e.variables, w.slug AS workflow, v.number AS version,
   r.started_by_id, r.started_by_type, r.started_by_name
 FROM run r JOIN environment e ON e.id = r.environment_id JOIN workflow w ON w.id = r.workflow_id
@@ -363,7 +435,10 @@ WHERE id = %(id)s AND state <> 'stopped' RETURNING state
 """
 
 HELD_BY_WORKER = """
-SELECT s.id, s.lease, r.id AS run_id, r.status AS run_status,
+SELECT s.id, s.lease, r.id AS run_id,
+  -- The run ends, or the item of a map this belongs to has failed already.
+  r.status = 'cancelling' OR EXISTS (SELECT 1 FROM scope c WHERE s.path <> ''
+    AND c.run_id = s.run_id AND c.path = s.path AND c.status <> 'open') AS is_ending,
   s.leased_at < clock_timestamp() - interval '4 s' AS is_old
 FROM step s JOIN run r ON r.id = s.run_id
 WHERE s.worker_id = %s AND s.status = 'running'
@@ -479,6 +554,9 @@ _MISSED = """s.status = 'waiting' AND (
     AND g.name = s.state ->> 'signal' AND g.taken_by IS NULL))
   OR (s.reason = 'approval' AND EXISTS (SELECT 1 FROM approval a WHERE a.id = s.approval_id
     AND a.status <> 'pending'))
+  OR (s.reason = 'child' AND EXISTS (SELECT 1 FROM run c
+    WHERE c.id = (s.state ->> 'run')::uuid
+    AND c.status IN ('succeeded', 'failed', 'cancelled', 'timed_out')))
   OR (s.reason = 'reconcile' AND NOT EXISTS (SELECT 1 FROM effect e WHERE e.step_id = s.id
     AND e.state IN ('intent', 'unknown'))))"""
 
@@ -505,6 +583,20 @@ OVERDUE_RUNS = """
 SELECT id FROM run
 WHERE status IN ('queued', 'running', 'waiting', 'paused') AND deadline_at <= clock_timestamp()
 LIMIT 500
+"""
+
+WAITING_PARENT = """
+SELECT s.run_id, s.id FROM run c JOIN step s ON s.run_id = c.parent_id AND s.status = 'waiting'
+  AND s.reason = 'child' AND s.state ->> 'run' = c.id::text
+WHERE c.id = %s AND c.relation = 'child'
+"""
+
+# Runs that a step of another started and waited for, and does not wait for any more.
+FORSAKEN_RUNS = """
+SELECT c.id FROM run c JOIN step s ON s.run_id = c.parent_id AND s.kind = 'workflow'
+  AND s.status IN ('cancelled', 'failed') AND s.state ->> 'run' = c.id::text
+WHERE c.status IN ('queued', 'running', 'waiting', 'paused') AND c.end_status = ''
+  AND c.relation = 'child' LIMIT 500
 """
 
 # Running steps of cancelling runs that had their grace: 2 s to notice, 5 s for an open call that

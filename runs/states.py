@@ -31,6 +31,16 @@ class StepStatus(models.TextChoices):
     CANCELLED = "cancelled"
 
 
+class ScopeStatus(models.TextChoices):
+    """Where one item of a map, or one pass of a loop, stands."""
+
+    PENDING = "pending"
+    OPEN = "open"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
 class Trigger(models.TextChoices):
     """What started a run."""
 

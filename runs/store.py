@@ -115,6 +115,15 @@ class Store:
             rows = read_rows(conn, sql.TAKE_SIGNAL, params)
         return (True, rows[0]["body"]) if rows else (False, None)
 
+    def scope_results(self, step: StepWork) -> list[dict[str, Any]]:
+        """How each item of a map ended, in order: {index, status, output, error}."""
+        return self._ask(step, lambda conn: read_rows(conn, sql.SCOPE_RESULTS, [step.id]))
+
+    def kept_items(self, step: StepWork, under: str) -> list[dict[str, Any]]:
+        """What the run that this one retries made of the same map: {index, words, output}."""
+        params = {"run": step.run.id, "under": under}
+        return self._ask(step, lambda conn: read_rows(conn, sql.KEPT_ITEMS, params))
+
     def checkpoints(self, step: StepWork) -> list[dict[str, Any]]:
         """The checkpoints of earlier attempts, in order."""
         return self._ask(step, lambda conn: read_rows(conn, sql.CHECKPOINTS, [step.id]))
@@ -130,7 +139,7 @@ def decide(conn: psycopg.Connection, facts: Facts, run_id: UUID) -> tuple[list[s
             return [], set()
         run = locked[0]
         graph = facts.graph(conn, run.version_id)
-        frontier = LoadedFrontier(conn)
+        frontier = LoadedFrontier(conn, facts)
         for row in read_rows(conn, sql.TAKE_UNDECIDED, [run_id]):
             ended = undecided_end(run_id, row)
             remember(facts, ended)
@@ -139,3 +148,20 @@ def decide(conn: psycopg.Connection, facts: Facts, run_id: UUID) -> tuple[list[s
         settle(ledger, run, graph, lambda run, graph: render_output(conn, facts, run, graph))
         ledger.write()
     return ledger.groups(), {step.queue for step in ledger.became_ready}
+
+
+def wake_parent(conn: psycopg.Connection, run_id: UUID) -> tuple[list[str], set[str]]:
+    """A run has ended that a step of another may wait for: that step goes on. In a transaction of
+    its own, for no two runs are ever locked in one. Returns the live groups and the queues to
+    ring; what is missed here the sweep finds."""
+    row = conn.execute(sql.WAITING_PARENT, [run_id]).fetchone()
+    if row is None:
+        return [], set()
+    parent_id, step_id = row
+    queues: set[str] = set()
+    with conn.transaction():
+        ledger = Ledger(conn)
+        for run in ledger.lock([parent_id], wait=True):
+            queues = ledger.resume_steps(run, [step_id], {})
+        ledger.write()
+    return ledger.groups(), queues

@@ -44,6 +44,7 @@ class Sweeper:
         self._each(sql.UNDECIDED_RUNS, self._decide)
         self._each(sql.MISSED, self._mend(self._catch_up))
         self._each(sql.OVERDUE_RUNS, self._mend(self._end_overdue))
+        self._each(sql.FORSAKEN_RUNS, self._mend(self._end_forsaken))
         self._each(sql.STUBBORN_RUNS, self._mend(self._force_cancel))
         self._each(sql.IDLE_RUNNING_RUNS, self._mend(self._settle_again))
         self._last_sweep = time.monotonic()
@@ -122,6 +123,12 @@ class Sweeper:
         if not run.is_terminal and not run.end_status:
             error = {"code": "deadline", "message": "The run passed its deadline."}
             ledger.begin_end(run, RunStatus.TIMED_OUT, "deadline", error)
+
+    def _end_forsaken(self, ledger: Ledger, run: LockedRun) -> None:
+        """Sub-workflows that nobody waits for any more are cancelled."""
+        if not run.is_terminal and not run.end_status:
+            error = {"code": "parent_ended", "message": "The run that started it was ended."}
+            ledger.begin_end(run, RunStatus.CANCELLED, "parent_ended", error)
 
     def _force_cancel(self, ledger: Ledger, run: LockedRun) -> None:
         """Running steps of a cancelling run that did not stop in their grace lose their lease."""

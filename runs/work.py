@@ -18,7 +18,7 @@ from controlplane.kit.errors import DomainError
 from controlplane.kit.expressions import ExpressionError
 from controlplane.kit.storable import problem
 from runs.facts import RunFacts
-from runs.lifecycle import Ended
+from runs.lifecycle import Ended, Spawn
 from runs.logs import storable_text
 from runs.states import StepStatus
 from workflows.graph import Graph, Node, edge_outcomes
@@ -84,6 +84,8 @@ class Waits:
     state: dict[str, Any] = field(default_factory=dict)
     approval_id: UUID | None = None
     approval: dict[str, Any] | None = None
+    # The bodies that are opened meanwhile.
+    spawn: Spawn | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -165,6 +167,7 @@ def succeeded(step: StepWork, done: Done | Waits) -> Ended | None:
         return _ended(
             step, StepStatus.WAITING, step.spent, reason=done.reason, wake_at=done.until,
             state=done.state, approval_id=done.approval_id, approval=done.approval,
+            spawn=done.spawn,
         )  # fmt: skip
     fault = problem(done.output, MAX_OUTPUT_BYTES)
     if fault is not None:
@@ -284,5 +287,6 @@ def _ended(step: StepWork, status: str, used: Done, **rest: Any) -> Ended:
         calls=used.calls,
         attempt=step.attempt,
         is_in_doubt=step.is_in_doubt and status != StepStatus.SUCCEEDED,
+        leaves_open=step.node.body is not None and step.state.get("open", 0) > 0,
         **rest,
     )

@@ -18,6 +18,9 @@ KINDS = {
     "signal": "runs.steps.signal",
     "form": "runs.steps.form",
     "approval": "runs.steps.approval",
+    "map": "runs.steps.map",
+    "loop": "runs.steps.loop",
+    "workflow": "runs.steps.workflow",
 }
 
 

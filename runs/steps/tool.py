@@ -84,9 +84,14 @@ class ToolStep:
 def effect_key(step: StepWork, ordinal: int) -> str:
     """The same for a repetition of one call, also in a retry of what failed; new for a fork and for
     steps done again on purpose (see runs.carrying.key_bases)."""
+    return str(uuid.uuid5(EFFECT_NAMESPACE, f"{key_base(step)}:{ordinal}"))
+
+
+def key_base(step: StepWork) -> str:
+    """What the keys of a step's calls begin with."""
     top = step.path.partition("[")[0] or step.node.id
     base = step.run.pins.get("keys", {}).get(top, step.run.root_id)
-    return str(uuid.uuid5(EFFECT_NAMESPACE, f"{base}:{step.path}.{step.node.id}:{ordinal}"))
+    return f"{base}:{step.path}.{step.node.id}"
 
 
 def begin(step: StepWork) -> ToolStep:

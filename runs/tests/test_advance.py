@@ -37,13 +37,13 @@ class Rows:
     def __exit__(self, *args: object) -> None:
         return None
 
-    def fetchall(self) -> list[tuple[UUID, str]]:
+    def fetchall(self) -> list[tuple[UUID, str, bool]]:
         """The answer to the cancelling of open steps."""
         found = []
         for row in self.scene.rows.values():
             if row.status in ("pending", "ready", "waiting", "parked"):
                 row.status = "cancelled"
-                found.append((row.id, row.node))
+                found.append((row.id, row.node, False))
         return found
 
 

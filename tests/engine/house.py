@@ -134,11 +134,16 @@ class House:
 
     def workflow(self, definition: dict[str, Any]) -> Workflow:
         """A released workflow; its tools are made where they are missing."""
-        for node in definition["nodes"]:
-            if node["kind"] == "tool":
-                self.tool(node["tool"])
+        self._tools_of(definition)
         self._slugs += 1
         return self.makers["workflow"](slug=f"w{self._slugs}", definition=definition)
+
+    def _tools_of(self, part: dict[str, Any]) -> None:
+        for node in part["nodes"]:
+            if node["kind"] == "tool":
+                self.tool(node["tool"])
+            elif "body" in node:
+                self._tools_of(node["body"])
 
     def request(self, what: Workflow | dict[str, Any], **fields: Any) -> StartRequest:
         """What `start` takes, in dev."""

@@ -39,6 +39,18 @@ SELECT r.id, r.status, r.open_steps, c.open, r.busy_steps, c.busy FROM run r JOI
     count(*) FILTER (WHERE s.status IN ('ready', 'running') OR s.undecided) AS busy
   FROM step s WHERE s.run_id = r.id) c ON true
 WHERE r.id = ANY(%(runs)s) AND (r.open_steps <> c.open OR r.busy_steps <> c.busy)""",
+    "the open steps of an item are miscounted": f"""
+SELECT c.path, c.open_steps, count(s.id) FROM scope c JOIN run r ON r.id = c.run_id
+LEFT JOIN step s ON s.run_id = c.run_id AND s.path = c.path
+  AND (s.status NOT IN {STEP_TERMINAL} OR s.undecided)
+WHERE c.run_id = ANY(%(runs)s) AND c.status = 'open' AND r.end_status = ''
+GROUP BY c.path, c.open_steps HAVING c.open_steps <> count(s.id)""",
+    "a map has more open items than its state says, or fewer": f"""
+SELECT s.node, s.state, count(c.index) FROM step s LEFT JOIN scope c ON c.step_id = s.id
+  AND c.status = 'open' JOIN run r ON r.id = s.run_id
+WHERE s.run_id = ANY(%(runs)s) AND s.kind IN ('map', 'loop') AND s.status = 'waiting'
+  AND r.end_status = '' AND r.status NOT IN {TERMINAL}
+GROUP BY s.id, s.node, s.state HAVING count(c.index) <> (s.state ->> 'open')::int""",
     "a step that is over kept its lease, or has no end": f"""
 SELECT id, node, status FROM step WHERE run_id = ANY(%(runs)s) AND (
   (status IN {STEP_TERMINAL} AND (lease IS NOT NULL OR ended_at IS NULL OR undecided))
