@@ -45,7 +45,7 @@ NAVIGATION = (
             ("Exports", "exports:list", "download"),
         ),
     ),
-    ("", (("Settings", "settings:project", "settings"),)),
+    ("", (("Trash", "trash:start", "trash"), ("Settings", "settings:project", "settings"))),
 )
 
 

@@ -398,6 +398,12 @@ PAGES: list[Row] = [
     Row("POST", "/runs/{run}/fork/", OPERATOR, 302, {"start_from": "start"}),
     Row("POST", "/runs/{live_run}/pause/", OPERATOR, 302),
     Row("POST", "/runs/{paused_run}/resume/", OPERATOR, 302),
+    # the trash
+    Row("GET", "/trash/", ANYONE, 302),
+    Row("GET", "/trash/{kind}/", ANYONE, 200),
+    Row("POST", "/trash/{kind}/{trashed_tool}/restore/", OPERATOR, 302),
+    Row("GET", "/trash/{kind}/{trashed_tool}/delete/", OPERATOR, 200),
+    Row("POST", "/trash/{kind}/{trashed_tool}/delete/", OPERATOR, 422),
     # bulk: strangers have a project of their own; rows of others are refused one by one
     Row("POST", "/bulk/{table}/", OPERATOR, 200, CHOSEN, 200),
     Row("GET", "/bulk/jobs/{bulk_job}/", VIEWER, 404),

@@ -137,6 +137,8 @@ class DeleteDialog(KitView):
 
     verb = "delete"
     viewset_class: ClassVar[Any]
+    # Whether nothing but the end for good is offered, as for what is in the trash already.
+    only_for_good: ClassVar[bool] = False
 
     def get(self, request: HttpRequest, pk: str) -> HttpResponse:
         """The question."""
@@ -145,7 +147,7 @@ class DeleteDialog(KitView):
     def post(self, request: HttpRequest, pk: str) -> HttpResponse:
         """Delete, or the question again where the name is another or something uses the row."""
         row = self.get_row()
-        hard = not row.soft_deletes or request.POST.get("hard") == "true"
+        hard = not self.is_soft(row) or request.POST.get("hard") == "true"
         if hard and request.POST.get("confirm_name", "").strip() != str(row):
             return self.show(row, 422, name_error="This is not its name.")
         with transaction.atomic():
@@ -159,6 +161,10 @@ class DeleteDialog(KitView):
             go_to=self.get_list_url(row),
         )
 
+    def is_soft(self, row: Any) -> bool:
+        """Whether it may go to the trash."""
+        return row.soft_deletes and not self.only_for_good
+
     def get_door(self) -> Any:
         """The API's viewset: both doors delete by one set of rules."""
         return self.viewset_class(request=self.request, kwargs=self.kwargs, action="destroy")
@@ -171,6 +177,10 @@ class DeleteDialog(KitView):
         """Where to go when it is gone."""
         return f"/{row._meta.model_name}s/"
 
+    def get_back(self, row: Any) -> str:
+        """Where "Keep it" leads without a dialog."""
+        return str(row.get_absolute_url())
+
     def show(self, row: Any, status: int = 200, **more: Any) -> HttpResponse:
         """The question as dialog or page."""
         name = "kit/_delete_dialog.html" if wants_fragment(self.request) else "kit/delete.html"
@@ -179,12 +189,12 @@ class DeleteDialog(KitView):
             "title": f"Delete {row}?",
             "kind": self.noun,
             "name": str(row),
-            "soft": row.soft_deletes,
+            "soft": self.is_soft(row),
             "hangers": self.get_hangers(row),
-            "blocked": self.get_door().used_by(row, hard=False),
-            "held": self.get_door().used_by(row, hard=True) if row.soft_deletes else [],
+            "blocked": self.get_door().used_by(row, hard=self.only_for_good),
+            "held": self.get_door().used_by(row, hard=True) if self.is_soft(row) else [],
             "action": self.request.path,
-            "back": row.get_absolute_url(),
+            "back": self.get_back(row),
             "hard": self.request.POST.get("hard") == "true",
             "typed": self.request.POST.get("confirm_name", ""),
         }

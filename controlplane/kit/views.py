@@ -105,6 +105,10 @@ class ListView(KitView):
         require(request.user, permission_name(self.verb, self.model), self.project)
         if "export" in request.GET:
             return exporting.answer(self)
+        return self.listing(request)
+
+    def listing(self, request: HttpRequest) -> HttpResponse:
+        """The page or a part of it."""
         queryset = self.in_project(self.get_queryset())
         if wanted := request.GET.get("rows"):
             keys = [key for text in wanted.split(",")[:200] if (key := parse_uuid(text))]

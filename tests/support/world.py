@@ -172,6 +172,10 @@ class World:
         """The name of a list."""
         return "runs"
 
+    def make_kind(self) -> Any:
+        """What of the trash is shown."""
+        return "tools"
+
     def make_nobody(self) -> Any:
         """An id that stands for nothing."""
         return uuid7()
