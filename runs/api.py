@@ -15,7 +15,7 @@ from controlplane.kit.api import ScopedViewSet
 from controlplane.kit.errors import DomainError, InvalidInput, as_domain_error, problem
 from controlplane.kit.ids import parse_uuid
 from controlplane.kit.permissions import require
-from runs import messages, reads, services
+from runs import messages, reads, services, why
 from runs.filters import RunFilter
 from runs.logs import LEVELS
 from runs.models import Run
@@ -81,11 +81,20 @@ class RunViewSet(ScopedViewSet):
     def whole_answer(self, run: Run, code: int = status.HTTP_200_OK) -> Response:
         """A run in full, with the facts its explanation needs."""
         context = self.get_serializer_context()
-        if not run.is_terminal and self.action == "retrieve":
-            context["open_steps"] = reads.open_steps(run)
-            if run.status == "queued":
-                context["workers"] = reads.live_workers(run)
+        # A start is answered as fast as can be; everybody knows why it does not run yet.
+        if not run.is_terminal and self.action != "create":
+            context["sentences"] = {run.pk: why.sentence(run)}
         return Response(RunSerializer(run, context=context).data, status=code)
+
+    def paginate_queryset(self, queryset: Any) -> Any:
+        """A page of runs is explained as one."""
+        page = super().paginate_queryset(queryset)
+        self.sentences = why.sentences(page) if self.action == "list" and page else {}
+        return page
+
+    def get_serializer_context(self) -> dict[str, Any]:
+        """With the sentences of the page."""
+        return super().get_serializer_context() | {"sentences": getattr(self, "sentences", {})}
 
     def retrieve(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         """One run."""

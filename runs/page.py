@@ -12,9 +12,9 @@ from controlplane.kit.models import Event
 from controlplane.kit.tables import Verb
 from controlplane.kit.views import DetailView
 from runs import reads, timeline
-from runs.explain import explain
 from runs.models import Effect, LogLine, Run, Step
 from runs.views import run_verbs
+from runs.why import sentence
 
 STEPS_SHOWN = 2_000
 EVENTS_SHOWN = 300
@@ -72,13 +72,7 @@ class RunPage(DetailView):
 
     def head(self) -> dict[str, Any]:
         """The sentence of explanation, which may need a look at open steps and workers."""
-        run = self.row
-        steps = None if run.is_terminal else reads.open_steps(run)
-        workers = reads.live_workers(run) if run.status == "queued" else None
-        sentence = explain(
-            run.status, error=run.error, reason=run.reason, steps=steps, workers=workers
-        )
-        return {"explanation": sentence}
+        return {"explanation": sentence(self.row)}
 
     # --- timeline
 
