@@ -20,11 +20,13 @@ from runs.joined_api import RunsOfAgent, RunsOfWorkflow
 from runs.reconcile_api import ReconciliationViewSet
 from tools.api import ToolViewSet
 from workflows.api import WorkflowViewSet
+from tools.server_api import ToolServerViewSet
 
 router = SimpleRouter()
 router.trailing_slash = "/?"
 router.register("tools", ToolViewSet, "tool")
 router.register("workflows", WorkflowViewSet, "workflow")
+router.register("tool-servers", ToolServerViewSet, "tool-server")
 router.register("runs", RunViewSet, "run")
 router.register("reconciliations", ReconciliationViewSet, "reconciliation")
 router.register("agents", analytics.MeasuredAgentViewSet, "agent")

@@ -53,6 +53,8 @@ def pin(
         raise DomainError(f"Steps of this kind cannot run yet: {names}.", code="kind_unsupported")
     tools, agents, workflows = named(graph)
     pinned_agents, their_tools = _agents(project_id, agents, agent_id, environment)
+    pinned_tools = _tools(project_id, tools | their_tools)
+    _pin_asked(project_id, environment, pinned_tools, pinned_agents)
     return {
         "tools": _tools(project_id, tools | their_tools),
         "agents": pinned_agents,
@@ -60,10 +62,26 @@ def pin(
     }
 
 
+def _pin_asked(
+    project_id: UUID, environment: Environment, tools: dict[str, Any], agents: dict[str, Any]
+) -> None:
+    """Pin the agents that tools ask, their tools, the agents those ask, and so on."""
+    while asked := frozenset(t["asks"] for t in tools.values() if "asks" in t) - agents.keys():
+        more, their_tools = _agents(project_id, asked, None, environment)
+        agents |= more
+        tools |= _tools(project_id, their_tools - tools.keys())
+
+
 @lru_cache(maxsize=5_000)
 def _pool(version_id: UUID, kind: str) -> str:
     config = query(sql.TOOL_CONFIG, [version_id])[0][0]
     return "io" if tool_kind(kind).pool(config) == "io" else "cpu"
+
+
+@lru_cache(maxsize=1_000)
+def _asked(version_id: UUID) -> str:
+    """The agent that a tool of kind agent asks."""
+    return str(query(sql.TOOL_CONFIG, [version_id])[0][0]["agent"])
 
 
 def _tools(project_id: UUID, slugs: frozenset[str]) -> dict[str, Any]:
@@ -76,6 +94,8 @@ def _tools(project_id: UUID, slugs: frozenset[str]) -> dict[str, Any]:
         if version_id is not None:
             pool = _pool(version_id, kind)
             found[slug] = {"version": str(version_id), "tool": str(tool_id), "pool": pool}
+            if kind == "agent":
+                found[slug]["asks"] = _asked(version_id)
     for slug in slugs - found.keys():
         raise DomainError(f"The tool {slug} does not exist any more.", code="tool_missing")
     return found

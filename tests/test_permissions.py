@@ -58,6 +58,7 @@ NEW_TOOL = {
     "kind": "python",
     "config": {"function": "echo"},
 }
+NEW_SERVER = {"project": P, "name": "New server", "url": "https://h.example.com/mcp"}
 NEW_AGENT = {"project": P, "slug": "a", "name": "A", "kind": "model", "config": MODEL}
 NEW_SECRET = {"project": P, "name": "s", "value": "vvvv", "allowed_hosts": ["a.example.com"]}
 NEW_WORKFLOW = {"project": P, "slug": "w", "name": "W", "definition": DEFINITION}
@@ -170,6 +171,22 @@ API: list[Row] = [
     Row("GET", "/tools/{tool}/versions", VIEWER, 200),
     # agents
     Row("GET", "/agents", VIEWER, 200, stranger=LIST),
+    Row("GET", "/tools/{tool}/versions/{one}", VIEWER, 200),
+    Row("GET", "/tools/{tool}/versions/{one}/diff", VIEWER, 200),
+    Row("GET", "/tools/{tool}/users", VIEWER, 200),
+    Row("POST", "/tools/{tool}/rollback", OPERATOR, 409, {"version": 1}),
+    Row("POST", "/tools/{held_tool}/approve-definition", ADMIN, 200),
+    # tool servers: nobody may call the address of this one
+    Row("GET", "/tool-servers", VIEWER, 200, stranger=LIST),
+    Row("POST", "/tool-servers", OPERATOR, 201, NEW_SERVER, CREATE),
+    Row("GET", "/tool-servers/{server}", VIEWER, 200),
+    Row("PATCH", "/tool-servers/{server}", OPERATOR, 200, {"name": "S"}),
+    Row("PUT", "/tool-servers/{server}", OPERATOR, 200, NEW_SERVER),
+    Row("DELETE", "/tool-servers/{server}", OPERATOR, 204),
+    Row("POST", "/tool-servers/{trashed_server}/restore", OPERATOR, 200),
+    Row("POST", "/tool-servers/{server}/discover", OPERATOR, 502),
+    Row("POST", "/tool-servers/{server}/refresh", OPERATOR, 502),
+    Row("POST", "/tool-servers/{server}/import", OPERATOR, 201, {"tools": ["add"]}),
     Row("POST", "/agents", OPERATOR, 201, NEW_AGENT, CREATE),
     Row("GET", "/agents/{agent}", VIEWER, 200),
     Row("PATCH", "/agents/{agent}", OPERATOR, 200, {"name": "A"}),

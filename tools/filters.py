@@ -1,7 +1,7 @@
 """Filters of tools, shared by the page and the API."""
 
 from controlplane.kit.filters import ListFilterSet, ManyFilter
-from tools.models import EffectClass, Kind, Stakes, Tool
+from tools.models import EffectClass, Kind, Stakes, Tool, ToolServer
 
 
 class ToolFilter(ListFilterSet):
@@ -17,4 +17,17 @@ class ToolFilter(ListFilterSet):
 
     class Meta:
         model = Tool
+        fields: list[str] = []
+
+
+class ToolServerFilter(ListFilterSet):
+    """?status=&tag=&search=&period=&created_after=&created_before="""
+
+    search_fields = ("name", "url", "description")
+
+    status = ManyFilter("status", options=ToolServer.Status.choices, label="Status", looks=True)
+    tag = ManyFilter("tags", options=(), label="Tag", of="text", array=True)
+
+    class Meta:
+        model = ToolServer
         fields: list[str] = []

@@ -19,6 +19,7 @@ from projects.people import User
 from projects.roles import Role
 from runs.models import Effect, Step
 from tests.support.cast import join, make_user
+from tools.models import ToolServer
 
 _NAMED = re.compile(r"\{(\w+)\}")
 
@@ -98,6 +99,37 @@ class World:
     def make_trashed_tool(self) -> Any:
         """A deleted tool."""
         return self.makers["tool"](slug="gone", deleted_at=timezone.now()).pk
+
+    def make_held_tool(self) -> Any:
+        """A tool whose current version is in quarantine."""
+        tool = self.makers["tool"](slug="held")
+        tool.versions.update(approval="quarantined")
+        return tool.pk
+
+    def make_server(self) -> Any:
+        """An MCP server that offers a tool, at an address that nobody may call."""
+        offered = {
+            "name": "add",
+            "title": "",
+            "description": "Add.",
+            "input_schema": {"type": "object"},
+            "output_schema": None,
+            "annotations": {},
+            "sha256": "0" * 64,
+            "fault": "",
+        }
+        return ToolServer.objects.create(
+            project=self.project,
+            name="Probe",
+            url="http://127.0.0.1:9/mcp",
+            discovered=[offered],
+        ).pk
+
+    def make_trashed_server(self) -> Any:
+        """A deleted MCP server."""
+        return ToolServer.objects.create(
+            project=self.project, name="Gone", url="http://h/mcp", deleted_at=timezone.now()
+        ).pk
 
     def make_agent(self) -> Any:
         """An agent."""
