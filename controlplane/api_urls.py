@@ -14,6 +14,7 @@ from governance.audit_api import AuditEntryViewSet
 from projects import auth_api
 from projects.api import EnvironmentViewSet, ProjectViewSet
 from projects.members_api import AcceptView, InvitationViewSet, MemberViewSet
+from projects.saved_views import SavedViewViewSet
 from projects.secrets_api import ApiKeyViewSet, SecretViewSet
 from runs.api import RunViewSet
 from runs.joined_api import RunsOfAgent, RunsOfWorkflow
@@ -37,6 +38,7 @@ router.register("projects", ProjectViewSet, basename="project")
 router.register(f"{IN_PROJECT}/environments", EnvironmentViewSet, basename="environment")
 router.register(f"{IN_PROJECT}/members", MemberViewSet, basename="member")
 router.register(f"{IN_PROJECT}/invitations", InvitationViewSet, basename="invitation")
+router.register("saved-views", SavedViewViewSet, basename="saved-view")
 router.register("secrets", SecretViewSet, basename="secret")
 router.register("api-keys", ApiKeyViewSet, basename="api-key")
 router.register("approvals", ApprovalViewSet, basename="approval")

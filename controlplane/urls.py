@@ -21,6 +21,7 @@ urlpatterns = [
     path("", views.dashboard, name="dashboard"),
     path("components/", views.components, name="components"),
     path("projects/", include("projects.urls")),
+    path("views/", include("projects.saved_urls")),
     path("trash/", include("controlplane.trash_urls")),
     path("bulk/", include("controlplane.kit.bulk_urls")),
     path("settings/", include("projects.settings_urls")),

@@ -67,6 +67,7 @@ NAMED_QA = {"confirm_name": "qa"}
 REGISTER = {"email": "new@example.com", "password": PASSWORD, "name": "New"}
 SIGN_IN = {"email": "nobody@example.com", "password": "x"}
 PASSWORDS = {"current_password": "wrong", "new_password": PASSWORD}
+NEW_VIEW = {"project": P, "table": "runs:list", "name": "Mine", "query": "status=failed"}
 ALL_GONE: dict[str, Any] = {"action": "delete", "filter": {}}
 CHOSEN = {"action": "cancel", "id": "{live_run}"}
 INVITE = {"email": "x@example.com", "role": "viewer"}
@@ -235,6 +236,13 @@ API: list[Row] = [
     Row("POST", "/runs/{run}/fork", OPERATOR, 201, {"from": "start"}),
     Row("POST", "/runs/{live_run}/pause", OPERATOR, 200),
     Row("POST", "/runs/{paused_run}/resume", OPERATOR, 200),
+    # saved views: that of the world is shared by the owner, who alone changes it
+    Row("GET", "/saved-views", ANYONE, 200),
+    Row("POST", "/saved-views", VIEWER, 201, NEW_VIEW, CREATE),
+    Row("GET", "/saved-views/{view}", VIEWER, 200),
+    Row("PATCH", "/saved-views/{view}", OWNER, 200, {"name": "V"}),
+    Row("PUT", "/saved-views/{view}", OWNER, 200, {**NEW_VIEW, "name": "V"}),
+    Row("DELETE", "/saved-views/{view}", OWNER, 204),
     # bulk: each row is asked about by itself; the job of the world is the owner's
     Row("POST", "/runs/bulk", ANYONE, 201, {"action": "cancel", "ids": ["{live_run}"]}),
     Row("POST", "/tools/bulk", ANYONE, 201, ALL_GONE),
@@ -415,6 +423,13 @@ PAGES: list[Row] = [
     Row("POST", "/runs/{run}/fork/", OPERATOR, 302, {"start_from": "start"}),
     Row("POST", "/runs/{live_run}/pause/", OPERATOR, 302),
     Row("POST", "/runs/{paused_run}/resume/", OPERATOR, 302),
+    # saved views: the same
+    Row("GET", "/views/new/", ANYONE, 200),
+    Row("POST", "/views/new/", ANYONE, 422),
+    Row("GET", "/views/{view}/edit/", OWNER, 200),
+    Row("POST", "/views/{view}/edit/", OWNER, 302, {"name": "V"}),
+    Row("GET", "/views/{view}/delete/", OWNER, 200),
+    Row("POST", "/views/{view}/delete/", OWNER, 302, {"confirm_name": "Late"}),
     # the trash
     Row("GET", "/trash/", ANYONE, 302),
     Row("GET", "/trash/{kind}/", ANYONE, 200),

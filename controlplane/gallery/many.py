@@ -1,4 +1,4 @@
-"""Specimens of what is done to many rows at once."""
+"""Specimens of what is done to many rows at once, and of saved views."""
 
 from typing import Any
 
@@ -49,7 +49,36 @@ def _job(**facts: Any) -> dict[str, Any]:
 REFUSALS = [{"id": "0192c4f1", "name": "Claim intake …7f3a91c2", "reason": REASONS[0][0]}]
 ENDED = {"has_ended": True, "looked_at": 1_204}
 
+VIEWS: dict[str, Any] = {
+    "items": [],
+    "active": "",
+    "opens": False,
+    "whole": "/runs/?view=all",
+    "save": "/views/new/?table=runs%3Alist",
+}
+VIEW = {
+    "name": "Failed today",
+    "url": "/runs/?status=failed",
+    "active": True,
+    "opens": True,
+    "own": True,
+    "shared": True,
+    "owner": "Ana Nilsen",
+    "edit": "/views/1/edit/",
+    "delete": "/views/1/delete/",
+}
+THEIRS = VIEW | {"name": HOSTILE, "active": False, "opens": False, "own": False}
+
 MANY = (
+    Specimen(
+        "_views_menu",
+        {
+            "none yet": {"views": VIEWS},
+            "own and shared": {
+                "views": VIEWS | {"items": [VIEW, THEIRS], "active": VIEW["name"], "opens": True}
+            },
+        },
+    ),
     Specimen(
         "_bulk_bar",
         {

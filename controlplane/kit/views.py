@@ -5,12 +5,12 @@ from typing import Any, ClassVar
 
 from django.core.exceptions import ValidationError as DjangoValidationError
 from django.db.models import QuerySet
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
 from django.views import View
 
-from controlplane.kit import bulk_views, exporting, filters, pages, tables
+from controlplane.kit import bulk_views, exporting, filters, pages, saved, tables
 from controlplane.kit.errors import from_django
 from controlplane.kit.fragments import fragment_target, wants_fragment
 from controlplane.kit.ids import parse_uuid
@@ -105,6 +105,8 @@ class ListView(KitView):
         require(request.user, permission_name(self.verb, self.model), self.project)
         if "export" in request.GET:
             return exporting.answer(self)
+        if not wants_fragment(request) and (address := saved.opening(request)):
+            return HttpResponseRedirect(address)
         return self.listing(request)
 
     def listing(self, request: HttpRequest) -> HttpResponse:
@@ -140,6 +142,10 @@ class ListView(KitView):
         rows, page = pages.read_page(queryset.order_by(*order), self.request)
         query = self.request.GET
         kept = [(name, query[name]) for name in ("ordering", "page_size") if name in query]
+        views = saved.menu(self.request)
+        if views and views["opens"]:
+            # Without a filter the address still says that the whole list is meant.
+            kept.append(("view", saved.WHOLE))
         return {
             "title": self.get_title(),
             "noun": self.noun,
@@ -150,7 +156,8 @@ class ListView(KitView):
             "bulk": bulk_views.bar(self, page),
             "page": page,
             "kept": kept,
-            "bar": filters.bar(filterset, self.request) if filterset is not None else None,
+            "views": views,
+            "bar": self.get_bar(filterset, views),
             "actions": self.get_actions(),
             "empty": self.empty,
             "live_new": self.live_new,
@@ -158,6 +165,15 @@ class ListView(KitView):
             "live_whole": self.live_whole,
             "summary": self.get_summary(),
         }
+
+    def get_bar(self, filterset: Any, views: dict[str, Any] | None) -> dict[str, Any] | None:
+        """The filter bar; where a view opens by itself, clearing leads to the whole list."""
+        if filterset is None:
+            return None
+        bar = filters.bar(filterset, self.request)
+        if views and views["opens"] and bar["clear_url"] == "?":
+            bar["clear_url"] = f"?view={saved.WHOLE}"
+        return bar
 
     def get_table(self, rows: list[Any], order: Sequence[str]) -> Table:
         """The table of these rows."""

@@ -14,7 +14,7 @@ from controlplane.kit.models import BulkJob
 from governance import approvals
 from governance.models import AuditEntry
 from projects import keys, services
-from projects.models import Membership, Project
+from projects.models import Membership, Project, SavedView
 from projects.people import User
 from projects.roles import Role
 from runs.models import Effect, Step
@@ -203,6 +203,12 @@ class World:
     def make_table(self) -> Any:
         """The name of a list."""
         return "runs"
+
+    def make_view(self) -> Any:
+        """A view of the runs that the owner shares."""
+        facts = {"table": "runs:list", "name": "Late", "query": "status=timed_out"}
+        made = SavedView.objects.create(project=self.project, user=self.own, shared=True, **facts)
+        return made.pk
 
     def make_kind(self) -> Any:
         """What of the trash is shown."""
