@@ -56,7 +56,7 @@ def pin(
     pinned_tools = _tools(project_id, tools | their_tools)
     _pin_asked(project_id, environment, pinned_tools, pinned_agents)
     return {
-        "tools": _tools(project_id, tools | their_tools),
+        "tools": pinned_tools,
         "agents": pinned_agents,
         "workflows": _workflows(project_id, workflows),
     }
