@@ -1,8 +1,8 @@
-"""Specimens of what is done to many rows at once, and of saved views."""
+"""Specimens of what is done to many rows at once, of saved views, and of conflicts."""
 
 from typing import Any
 
-from controlplane.gallery.samples import HOSTILE
+from controlplane.gallery.samples import AT, HOSTILE
 from controlplane.gallery.specimen import Specimen
 
 ACTS = [
@@ -69,7 +69,24 @@ VIEW = {
 }
 THEIRS = VIEW | {"name": HOSTILE, "active": False, "opens": False, "own": False}
 
+DISPUTE = {
+    "name": "name",
+    "label": "Name",
+    "mine": "Packer",
+    "theirs": HOSTILE,
+    "take": "mine",
+    "both": True,
+}
+THEIR_TAGS = {"name": "tags", "label": "Tags", "mine": "", "theirs": "eu", "take": "theirs"}
+
 MANY = (
+    Specimen(
+        "_conflict",
+        {
+            "two fields": {"disputes": [DISPUTE, THEIR_TAGS], "row": {"updated_at": AT}},
+            "the same": {"disputes": [], "row": {"updated_at": AT}},
+        },
+    ),
     Specimen(
         "_views_menu",
         {
