@@ -18,6 +18,7 @@ from projects.saved_views import SavedViewViewSet
 from projects.secrets_api import ApiKeyViewSet, SecretViewSet
 from runs.api import RunViewSet
 from runs.joined_api import RunsOfAgent, RunsOfWorkflow
+from runs.queues_api import QueueViewSet
 from runs.reconcile_api import ReconciliationViewSet
 from tools.api import ToolViewSet
 from workflows.api import WorkflowViewSet
@@ -54,6 +55,7 @@ REPORTS = {
     "workflows": analytics.WorkflowsReportView,
 }
 ONE = "(?P<pk>[^/.]+)"
+QUEUE = "(?P<name>[^/]+)"
 LIST = {"get": "list"}
 
 urlpatterns: list[URLPattern | URLResolver] = [
@@ -63,6 +65,16 @@ urlpatterns: list[URLPattern | URLResolver] = [
         re_path(rf"^analytics/{name}/?$", view.as_view(), name=f"analytics-{name}")
         for name, view in REPORTS.items()
     ),
+    re_path("^queues/?$", QueueViewSet.as_view(LIST), name="queue-list"),
+    re_path(
+        f"^queues/{QUEUE}/parked/replay/?$",
+        QueueViewSet.as_view({"post": "replay"}),
+        name="queue-replay",
+    ),
+    re_path(
+        f"^queues/{QUEUE}/parked/?$", QueueViewSet.as_view({"get": "parked"}), name="queue-parked"
+    ),
+    re_path(f"^queues/{QUEUE}/?$", QueueViewSet.as_view({"get": "retrieve"}), name="queue-detail"),
     re_path(f"^agents/{ONE}/runs/?$", RunsOfAgent.as_view(LIST), name="agent-runs"),
     re_path(f"^workflows/{ONE}/runs/?$", RunsOfWorkflow.as_view(LIST), name="workflow-runs"),
     re_path(

@@ -27,6 +27,7 @@ urlpatterns = [
     path("settings/", include("projects.settings_urls")),
     path("audit/", include("governance.audit_urls")),
     path("approvals/", include("governance.approval_urls")),
+    path("queues/", include("runs.queues_urls")),
     path("reconciliations/", include("runs.reconcile_urls")),
     path("tools/", include("tools.urls")),
     path("agents/", include("agents.urls")),

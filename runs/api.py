@@ -15,7 +15,7 @@ from controlplane.kit.api import ScopedViewSet
 from controlplane.kit.errors import DomainError, InvalidInput, as_domain_error, problem
 from controlplane.kit.ids import parse_uuid
 from controlplane.kit.permissions import require
-from runs import messages, reads, services, why
+from runs import messages, queues, reads, services, why
 from runs.filters import RunFilter
 from runs.logs import LEVELS
 from runs.models import Run
@@ -60,6 +60,7 @@ class RunViewSet(ScopedViewSet):
         "cancel": "cancel",
         "retry": "retry",
         "fork": "fork",
+        "replay": "retry",
         "pause": "pause",
         "resume": "resume",
         "signal": "signal",
@@ -183,6 +184,12 @@ class RunViewSet(ScopedViewSet):
             run, actor=request.user, idempotency_key=key, **body.validated_data
         )
         return self.whole_answer(new, status.HTTP_201_CREATED if is_new else status.HTTP_200_OK)
+
+    @extend_schema(request=None, responses={200: RunSerializer})
+    @action(detail=True, methods=["post"])
+    def replay(self, request: Request, pk: str = "") -> Response:
+        """Put its parked steps back into their queues."""
+        return self.whole_answer(queues.replay(self.get_object(), actor=request.user))
 
     @extend_schema(request=None, responses={200: RunSerializer})
     @action(detail=True, methods=["post"])

@@ -219,6 +219,7 @@ class Step(models.Model):
                 fields=["worker_id"], name="step_leased", condition=models.Q(status="running")
             ),
             models.Index(fields=["run"], name="step_waiting", condition=models.Q(status="waiting")),
+            models.Index(fields=["run"], name="step_parked", condition=models.Q(status="parked")),
             models.Index(fields=["run"], name="step_undecided", condition=models.Q(undecided=True)),
             models.Index(
                 fields=["agent_id", "-started_at"],

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from django.db.models import QuerySet
+from django.urls import reverse
 from django.utils import timezone
 
 from controlplane.kit.fragments import fragment_target
@@ -67,8 +68,13 @@ class RunPage(DetailView):
         return {"logs": self.row.last_log_seq, "events": self.row.last_seq}
 
     def get_actions(self) -> list[Verb]:
-        """What can be done now."""
-        return run_verbs(self.row, self.may)
+        """What can be done now; first what puts a parked run back to work."""
+        verbs = run_verbs(self.row, self.may)
+        parked = self.row.status == "waiting" and self.may("retry", self.row)
+        if parked and self.row.steps.filter(status="parked").exists():
+            url = reverse("runs:replay", args=[self.row.pk])
+            verbs.append(Verb("Replay", url, icon="repeat", post=True, kind="primary"))
+        return verbs
 
     def head(self) -> dict[str, Any]:
         """The sentence of explanation, which may need a look at open steps and workers."""

@@ -458,6 +458,12 @@ WHERE run_id = %(run)s AND status = 'waiting' AND id = ANY(%(steps)s::uuid[])
 RETURNING id, node, queue
 """
 
+UNPARK_STEPS = """
+UPDATE step SET status = 'ready', reason = 'replayed', crash_count = 0, error = NULL,
+  wake_at = NULL, ready_at = clock_timestamp() WHERE run_id = %s AND status = 'parked'
+RETURNING id, node, queue
+"""
+
 # A signal is taken once, the oldest first; a step that crashed after taking one takes it again.
 TAKE_SIGNAL = """
 UPDATE signal SET taken_by = %(step)s WHERE id = (

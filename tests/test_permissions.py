@@ -251,6 +251,12 @@ API: list[Row] = [
     Row("GET", "/bulk-jobs", ANYONE, 200),
     Row("GET", "/bulk-jobs/{bulk_job}", VIEWER, 404),
     Row("POST", "/bulk-jobs/{bulk_job}/stop", VIEWER, 404),
+    # queues: of the projects of whoever asks
+    Row("POST", "/runs/{parked_run}/replay", OPERATOR, 200),
+    Row("GET", "/queues", ANYONE, 200),
+    Row("GET", "/queues/{queue}", ANYONE, 200),
+    Row("GET", "/queues/{queue}/parked", ANYONE, 200),
+    Row("POST", "/queues/{queue}/parked/replay", ANYONE, 200),
     # calls in doubt: nobody makes one by HTTP
     Row("GET", "/reconciliations", VIEWER, 200, stranger=LIST),
     Row("POST", "/reconciliations", ANYONE, 405),
@@ -440,6 +446,10 @@ PAGES: list[Row] = [
     Row("POST", "/bulk/{table}/", OPERATOR, 200, CHOSEN, 200),
     Row("GET", "/bulk/jobs/{bulk_job}/", VIEWER, 404),
     Row("POST", "/bulk/jobs/{bulk_job}/stop/", VIEWER, 404),
+    # queues
+    Row("POST", "/runs/{parked_run}/replay/", OPERATOR, 302),
+    Row("GET", "/queues/", ANYONE, 200),
+    Row("POST", "/queues/replay/", OPERATOR, 302, stranger=302),
     # calls in doubt
     Row("GET", "/reconciliations/", ANYONE, 200),
     Row("GET", "/reconciliations/badge/", ANYONE, 200),

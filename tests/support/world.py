@@ -168,6 +168,19 @@ class World:
         ended = timezone.now() - timedelta(minutes=1)
         return self.makers["run"](status="failed", ended_at=ended).pk
 
+    def make_queue(self) -> Any:
+        """The name of the queue that everybody has."""
+        return "shared"
+
+    def make_parked_run(self) -> Any:
+        """A run whose one step was parked."""
+        run = self.makers["run"](status="waiting", open_steps=1)
+        Step.objects.create(
+            run=run, node="work", kind="tool", name="Work", status="parked", reason="crashed",
+            crash_count=3,
+        )  # fmt: skip
+        return run.pk
+
     def make_doubt(self) -> Any:
         """A call that may or may not have happened, in a run that waits for a word on it."""
         run = self.makers["run"](status="waiting", open_steps=1)
