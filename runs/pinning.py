@@ -107,7 +107,7 @@ def _agents(
     if not slugs:
         return {}, frozenset()
     wanted = [] if override else list(slugs)
-    rows = query(sql.PIN_AGENTS, [project_id, wanted, override])
+    rows = query(sql.PIN_AGENTS, [environment.pk, project_id, wanted, override])
     by_slug = {row[0]: row for row in rows}
     if override:
         by_slug = dict.fromkeys(slugs, rows[0]) if rows else {}
@@ -117,19 +117,29 @@ def _agents(
             raise DomainError(f"The agent {slug} does not exist any more.", code="agent_missing")
         if row[2] in ("disabled", "retired"):
             raise DomainError(f"The agent {row[0]} is {row[2]}.", code="agent_disabled")
-    ids = [row[1] for row in rows]
-    queues = dict(query(sql.DEPLOYMENT_QUEUES, [environment.pk, ids]))
     found = {}
     for slug, row in by_slug.items():
-        _, agent_id, _, name, version_id, _, _ = row
-        if environment.protected and agent_id not in queues:
-            raise DomainError(
-                f"{name} is not deployed to {environment.name}, which is protected.",
-                code="agent_not_deployed",
-            )
-        queue = f"deployment.{queues[agent_id]}" if agent_id in queues else SHARED_QUEUE
+        _, agent_id, _, name, version_id, _, kind, deployment_id, driver = row
+        if deployment_id is None:
+            _refuse_undeployed(name, kind, environment)
+        # What runs at its own address is called by the shared workers.
+        is_own = deployment_id is not None and driver != "remote"
+        queue = f"deployment.{deployment_id}" if is_own else SHARED_QUEUE
         found[slug] = {"version": str(version_id), "agent": str(agent_id), "queue": queue}
     return found, frozenset(tool for row in by_slug.values() for tool in row[5] or ())
+
+
+def _refuse_undeployed(name: str, kind: str, environment: Environment) -> None:
+    """409 where the environment is protected, or the shared pool cannot do its work."""
+    if environment.protected:
+        message = f"{name} is not deployed to {environment.name}, which is protected."
+        raise DomainError(message, code="agent_not_deployed")
+    if kind == "worker":
+        message = (
+            f"{name} is not deployed to {environment.name}: its work is done by workers of the "
+            "operator, who register for a deployment."
+        )
+        raise DomainError(message, code="agent_not_deployed")
 
 
 def _workflows(project_id: UUID, slugs: frozenset[str]) -> dict[str, Any]:

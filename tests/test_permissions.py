@@ -62,6 +62,7 @@ NEW_SERVER = {"project": P, "name": "New server", "url": "https://h.example.com/
 NEW_AGENT = {"project": P, "slug": "a", "name": "A", "kind": "model", "config": MODEL}
 NEW_SECRET = {"project": P, "name": "s", "value": "vvvv", "allowed_hosts": ["a.example.com"]}
 NEW_WORKFLOW = {"project": P, "slug": "w", "name": "W", "definition": DEFINITION}
+DEV = {"environment": "dev"}
 START = {"workflow": "{workflow}", "environment": "dev", "input": {}}
 NAMED_QA = {"confirm_name": "qa"}
 REGISTER = {"email": "new@example.com", "password": PASSWORD, "name": "New"}
@@ -170,8 +171,6 @@ API: list[Row] = [
     Row("POST", "/tools/{tool}/test", OPERATOR, 200, {"arguments": {}}),
     Row("GET", "/tools/{tool}/usage", VIEWER, 200),
     Row("GET", "/tools/{tool}/versions", VIEWER, 200),
-    # agents
-    Row("GET", "/agents", VIEWER, 200, stranger=LIST),
     Row("GET", "/tools/{tool}/versions/{one}", VIEWER, 200),
     Row("GET", "/tools/{tool}/versions/{one}/diff", VIEWER, 200),
     Row("GET", "/tools/{tool}/users", VIEWER, 200),
@@ -188,6 +187,8 @@ API: list[Row] = [
     Row("POST", "/tool-servers/{server}/discover", OPERATOR, 502),
     Row("POST", "/tool-servers/{server}/refresh", OPERATOR, 502),
     Row("POST", "/tool-servers/{server}/import", OPERATOR, 201, {"tools": ["add"]}),
+    # agents
+    Row("GET", "/agents", VIEWER, 200, stranger=LIST),
     Row("POST", "/agents", OPERATOR, 201, NEW_AGENT, CREATE),
     Row("GET", "/agents/{agent}", VIEWER, 200),
     Row("PATCH", "/agents/{agent}", OPERATOR, 200, {"name": "A"}),
@@ -196,6 +197,15 @@ API: list[Row] = [
     Row("POST", "/agents/{trashed_agent}/restore", OPERATOR, 200),
     Row("POST", "/agents/{agent}/check-connection", OPERATOR, 200),
     Row("POST", "/agents/{agent}/rollback", OPERATOR, 409, {"version": 1}),
+    Row("POST", "/agents/{agent}/deploy", OPERATOR, 201, DEV),
+    Row("POST", "/agents/{agent}/deploy", ADMIN, 201, {"environment": "prod"}),
+    Row("POST", "/agents/{deployed}/promote", OPERATOR, 201, {"environment": "staging"}),
+    Row("POST", "/agents/{deployed}/promote", ADMIN, 201, {"environment": "prod"}),
+    Row("POST", "/agents/{deployed}/rollback", OPERATOR, 409, DEV),
+    Row("POST", "/agents/{deployed}/retire", OPERATOR, 200, DEV),
+    Row("POST", "/agents/{deployed}/scale", OPERATOR, 200, {**DEV, "replicas": 2}),
+    Row("GET", "/agents/{deployed}/deployments", VIEWER, 200),
+    Row("GET", "/agents/{deployed}/deployment-events", VIEWER, 200),
     Row("GET", "/agents/{agent}/health", VIEWER, 200),
     Row("GET", "/agents/{agent}/metrics", VIEWER, 200),
     Row("GET", "/agents/{agent}/runs", VIEWER, 200),

@@ -135,6 +135,19 @@ class World:
         """An agent."""
         return self.makers["agent"]().pk
 
+    def make_deployed(self) -> Any:
+        """An agent whose version 1 is live in dev."""
+        agent = self.makers["agent"](slug="deployed")
+        Deployment.objects.create(
+            project=self.project,
+            agent=agent,
+            target_version=agent.current,
+            live_version=agent.current,
+            phase=Deployment.Phase.AVAILABLE,
+            environment=self.project.environments.get(name="dev"),
+        )
+        return agent.pk
+
     def make_trashed_agent(self) -> Any:
         """A deleted agent."""
         return self.makers["agent"](slug="gone", deleted_at=timezone.now()).pk
