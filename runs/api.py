@@ -72,7 +72,7 @@ class RunViewSet(ScopedViewSet):
         """The visible runs; rows of a list come without payloads."""
         queryset = super().get_queryset()
         if self.action == "list":
-            return queryset.for_list()
+            return queryset.for_rows()
         return queryset.select_related("workflow", "workflow_version", "environment")
 
     def get_serializer_class(self) -> Any:

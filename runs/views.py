@@ -62,7 +62,7 @@ class RunList(ListView):
 
     def get_queryset(self) -> QuerySet:
         """Without payloads."""
-        return Run.objects.visible_to(self.request.user).for_list()
+        return Run.objects.visible_to(self.request.user).for_rows()
 
     def prepare(self, rows: list[Run]) -> list[Run]:
         """Why each stands where it stands; its bar by the root of its share, so that short ones can

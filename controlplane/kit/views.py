@@ -35,8 +35,7 @@ class KitView(View):
 
     def in_project(self, queryset: QuerySet) -> QuerySet:
         """Only those of the current project."""
-        path = self.model.project_path
-        return queryset.filter(**{"pk" if path == "pk" else f"{path}_id": self.project.pk})
+        return queryset.of_project(self.project.pk)
 
     def get_row(self) -> Any:
         """The row of the path: 404 where absent or invisible, 403 where the role forbids."""
