@@ -1,5 +1,6 @@
 """Filters of tools, shared by the page and the API."""
 
+from controlplane.kit.filter_options import tags
 from controlplane.kit.filters import ListFilterSet, ManyFilter
 from tools.models import EffectClass, Kind, Stakes, Tool, ToolServer
 
@@ -13,7 +14,7 @@ class ToolFilter(ListFilterSet):
     kind = ManyFilter("kind", options=Kind.choices, label="Kind")
     effect_class = ManyFilter("effect_class", options=EffectClass.choices, label="Effect")
     stakes = ManyFilter("stakes", options=Stakes.choices, label="Stakes")
-    tag = ManyFilter("tags", options=(), label="Tag", of="text", array=True)
+    tag = ManyFilter("tags", options=tags(Tool), label="Tag", of="text", array=True)
 
     class Meta:
         model = Tool
