@@ -6,6 +6,7 @@ from django.contrib import admin
 from django.http import HttpRequest
 
 from agents import pricing
+from agents.history import DeploymentEvent, InstanceSample
 from agents.models import Agent, AgentVersion, Deployment, Instance, ModelCall, ModelPrice
 from tools.admin import LookAtOnly
 
@@ -31,6 +32,20 @@ class DeploymentAdmin(LookAtOnly):
     list_filter = ("phase", "driver")
     list_select_related = ("agent", "environment")
     search_fields = ("agent__name", "agent__slug")
+
+
+@admin.register(DeploymentEvent)
+class DeploymentEventAdmin(LookAtOnly):
+    list_display = ("at", "deployment", "kind", "reason", "actor_name")
+    list_filter = ("kind",)
+    list_select_related = ("deployment__agent", "deployment__environment")
+    search_fields = ("reason", "=deployment__id")
+
+
+@admin.register(InstanceSample)
+class InstanceSampleAdmin(LookAtOnly):
+    list_display = ("at", "instance_id", "rss_bytes", "cpu_percent", "in_flight")
+    search_fields = ("=instance__id",)
 
 
 @admin.register(Instance)

@@ -3,7 +3,7 @@
 from typing import Any, ClassVar
 
 from django.http import Http404
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import OpenApiParameter, PolymorphicProxySerializer, extend_schema
 from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -11,6 +11,8 @@ from rest_framework.response import Response
 from agents import metrics, services
 from agents.comparison import compare
 from agents.connection import check_connection
+from agents.deploy_api import VERBS, DeployActions
+from agents.deploy_serializers import DeploymentSerializer
 from agents.filters import AgentFilter, InstanceFilter
 from agents.models import Agent, AgentVersion, Instance
 from agents.serializers import (
@@ -32,7 +34,7 @@ _NUMBER = r"versions/(?P<number>[^/.]+)"
 _NUMBER_PARAMETER = OpenApiParameter("number", int, OpenApiParameter.PATH)
 
 
-class AgentViewSet(ScopedViewSet):
+class AgentViewSet(DeployActions, ScopedViewSet):
     """The registry of agents.
 
     `work` and `outcome` are filled in by the app that knows what became of runs.
@@ -43,7 +45,7 @@ class AgentViewSet(ScopedViewSet):
     serializer_class = AgentSerializer
     filterset_class = AgentFilter
     ordering_fields = ("created_at", "updated_at", "name", "slug", "kind", "status")
-    verbs: ClassVar[dict[str, str]] = {"check_connection": "try", "rollback": "change"}
+    verbs: ClassVar[dict[str, str]] = {"check_connection": "try", "rollback": "change", **VERBS}
     audit_fields = ("name", "description", "status", "tags", "version")
 
     def get_queryset(self) -> Any:
@@ -105,11 +107,23 @@ class AgentViewSet(ScopedViewSet):
         version.agent = agent
         return version
 
-    @extend_schema(request=RollBackBody, responses=AgentSerializer)
+    @extend_schema(
+        request=RollBackBody,
+        responses=PolymorphicProxySerializer(
+            component_name="RolledBack",
+            serializers=[AgentSerializer, DeploymentSerializer],
+            resource_type_field_name=None,
+        ),
+    )
     @action(detail=True, methods=["post"])
     def rollback(self, request: Request, pk: str = "") -> Response:
-        """Make an older configuration the current one again, as a new version."""
+        """With `environment`: point it back at the version before (or at `version`) and answer the
+        deployment. Without: make an older configuration the current one again, as a new version."""
         agent, body = self.get_object(), RollBackBody.read(request)
+        if "environment" in body:
+            return self.roll_back_deployment(request, agent, body)
+        if "version" not in body:
+            raise InvalidInput.of("version", "This field is required.", "required")
         self.check_match(agent)
         rolled = services.roll_back(
             agent, number=body["version"], note=body["note"], actor=request.user

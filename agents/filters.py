@@ -1,6 +1,7 @@
 """Filters of agents and instances, shared by the pages and the API."""
 
 from agents.models import Agent, Instance, Kind
+from controlplane.kit.filter_options import tags
 from controlplane.kit.filters import ListFilterSet, ManyFilter
 
 
@@ -11,7 +12,7 @@ class AgentFilter(ListFilterSet):
 
     status = ManyFilter("status", options=Agent.Status.choices, label="Status", looks=True)
     kind = ManyFilter("kind", options=Kind.choices, label="Kind")
-    tag = ManyFilter("tags", options=(), label="Tag", of="text", array=True)
+    tag = ManyFilter("tags", options=tags(Agent), label="Tag", of="text", array=True)
 
     class Meta:
         model = Agent

@@ -82,6 +82,8 @@ def _liveness(facts: Facts, now: datetime) -> Finding:
     alive, known = len(_alive(facts, now)), len(facts.instances)
     if not facts.is_deployed and not facts.wanted_instances:
         return Finding("liveness", "unknown", "Works in the shared pool; nothing of its own runs.")
+    if not known and not facts.wanted_instances:
+        return Finding("liveness", "unknown", "Deployed without instances of its own.")
     if not alive and facts.wanted_instances:
         silent = f" {known} are silent." if known else ""
         return Finding("liveness", "failing", f"No instance gives a heartbeat.{silent}")

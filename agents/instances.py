@@ -1,11 +1,13 @@
 """The rows of live worker processes: written by the workers themselves and by who watches them."""
 
+from collections.abc import Iterable
 from uuid import UUID
 
 from django.db import transaction
 from django.db.models import Case, F, Q, Value, When
 from django.db.models.functions import Now
 
+from agents.history import DeploymentEvent
 from agents.models import Deployment, Instance
 from controlplane.kit import events
 
@@ -43,6 +45,49 @@ def register(
     return instance.pk
 
 
+def prepare(deployment: Deployment, *, host: str) -> Instance:
+    """The row of an instance whose process is about to be started."""
+    return Instance.objects.create(
+        deployment=deployment,
+        version=deployment.target_version,
+        queue=deployment.queue,
+        host=host[:120],
+        state=Instance.State.STARTING,
+        started_at=Now(),
+        last_heartbeat_at=Now(),
+        capacity=deployment.concurrency,
+    )
+
+
+def has_process(instance_id: UUID, pid: int) -> None:
+    """The process of a prepared instance was started; it may have said so itself already."""
+    Instance.objects.filter(pk=instance_id).update(pid=pid)
+
+
+def still_starting(instance_id: UUID) -> None:
+    """Its process lives though its heart does not beat yet."""
+    rows = Instance.objects.filter(pk=instance_id, state=Instance.State.STARTING)
+    rows.update(last_heartbeat_at=Now())
+
+
+@transaction.atomic
+def begin(instance_id: UUID, *, pid: int) -> bool:
+    """A prepared instance is ready for work; False where nobody waits for it any more."""
+    rows = Instance.objects.filter(pk=instance_id, state=Instance.State.STARTING)
+    found = rows.select_related("deployment__environment", "version").first()
+    if found is None or found.deployment is None:
+        return False
+    rows.update(pid=pid, state=Instance.State.READY, last_heartbeat_at=Now())
+    _tell("instance.started", found.pk, found.deployment, found.host, pid)
+    DeploymentEvent.objects.create(
+        deployment=found.deployment,
+        kind=DeploymentEvent.Kind.INSTANCE_STARTED,
+        version=found.version,
+        signal={"instance": str(found.pk), "host": found.host, "pid": pid},
+    )
+    return True
+
+
 def beat(instance_id: UUID, *, in_flight: int, rss_bytes: int, cpu_percent: float) -> bool:
     """One heartbeat by the database's clock; False where the instance was told to stop or its row
     is gone. A row that was given up for dead lives again: the process was only asleep."""
@@ -70,11 +115,33 @@ def drain(instance_id: UUID) -> bool:
     return bool(rows.update(state=Instance.State.DRAINING))
 
 
+@transaction.atomic
 def stop(instance_id: UUID) -> None:
     """The instance has ended in good order."""
-    Instance.objects.filter(pk=instance_id).update(
-        state=Instance.State.STOPPED, stopped_at=Now(), in_flight=0
-    )
+    rows = Instance.objects.filter(_NOT_GONE, pk=instance_id)
+    found = rows.select_related("deployment__environment").first()
+    if found is None:
+        return
+    rows.update(state=Instance.State.STOPPED, stopped_at=Now(), in_flight=0)
+    if found.deployment is not None:
+        _tell("instance.stopped", found.pk, found.deployment, found.host, found.pid)
+
+
+@transaction.atomic
+def bury(instance_id: UUID) -> None:
+    """The instance is known to be gone; its steps go to others at the next sweep."""
+    rows = Instance.objects.filter(_NOT_GONE, pk=instance_id)
+    found = rows.select_related("deployment__environment").first()
+    if found is not None:
+        rows.update(state=Instance.State.DEAD, stopped_at=Now(), in_flight=0)
+        tell_lost(found)
+
+
+def tell_buried(instance_ids: Iterable[UUID]) -> None:
+    """`instance.lost` for rows that the sweep has just closed."""
+    rows = Instance.objects.filter(pk__in=list(instance_ids), deployment__isnull=False)
+    for instance in rows.select_related("deployment__environment"):
+        tell_lost(instance)
 
 
 @transaction.atomic

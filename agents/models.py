@@ -8,6 +8,8 @@ from django.db import models
 from django.utils import timezone
 
 from agents.health import SILENT_SECONDS
+from agents.history import DeploymentEvent as DeploymentEvent
+from agents.history import InstanceSample as InstanceSample
 from controlplane.kit.ids import uuid7
 from controlplane.kit.links import MOST_TOLD, Link
 from controlplane.kit.models import Row, ScopedQuerySet, SoftDeletedRow
@@ -40,6 +42,11 @@ class Agent(SoftDeletedRow):
     description = models.TextField(blank=True, default="", max_length=4000)
     status = models.CharField(max_length=8, choices=Status, default=Status.ACTIVE)
     tags = ArrayField(models.CharField(max_length=60), default=list, blank=True)
+    # {success_rate, p95_ms}: what its work should reach over 15 minutes; null is the default.
+    objective = models.JSONField(null=True, blank=True)
+    # As the ticker last judged it; what changed it is told by `agent.health`.
+    health = models.CharField(max_length=9, default="idle", editable=False)
+    health_at = models.DateTimeField(null=True, editable=False)
     current = models.ForeignKey(
         "AgentVersion", models.SET_NULL, null=True, blank=True, related_name="+", editable=False
     )
@@ -154,17 +161,32 @@ class Deployment(Row):
     # {queue_target, max_age_seconds, cooldown_seconds}, or null where replicas are set by hand.
     autoscale = models.JSONField(null=True, blank=True)
     phase = models.CharField(max_length=11, choices=Phase, default=Phase.PENDING)
+    # One sentence on why it stands where it stands; written with the phase and with the scale.
+    explanation = models.CharField(max_length=500, blank=True, default="")
     generation = models.PositiveIntegerField(default=1)
     observed_generation = models.PositiveIntegerField(default=0)
 
+    IDLE = (Phase.RETIRED, Phase.PAUSED)
+
     class Meta:
         db_table = "deployment"
+        ordering = ["environment__rank", "environment__name"]
         constraints = [
             models.UniqueConstraint(fields=["agent", "environment"], name="deployment_once")
         ]
 
     def __str__(self) -> str:
         return f"{self.agent} in {self.environment}"
+
+    @property
+    def queue(self) -> str:
+        """Where the steps wait that its instances work on."""
+        return f"deployment.{self.pk}"
+
+    @property
+    def is_live(self) -> bool:
+        """Whether steps of new runs go to it."""
+        return self.phase not in self.IDLE
 
 
 class InstanceQuerySet(ScopedQuerySet):
@@ -217,6 +239,8 @@ class Instance(models.Model):
     capacity = models.PositiveIntegerField(default=0)
     rss_bytes = models.BigIntegerField(default=0)
     cpu_percent = models.FloatField(default=0)
+    # What it says of itself, for workers that came by HTTP: language, release, labels.
+    about = models.JSONField(default=dict, blank=True)
 
     objects = InstanceQuerySet.as_manager()
 

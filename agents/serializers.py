@@ -111,7 +111,8 @@ class AgentVersionSerializer(serializers.ModelSerializer):
 class RollBackBody(Body):
     """The body of POST /agents/{id}/rollback."""
 
-    version = serializers.IntegerField(min_value=1)
+    version = serializers.IntegerField(min_value=1, max_value=2_000_000_000, required=False)
+    environment = serializers.CharField(max_length=63, required=False)
     note = serializers.CharField(default="", allow_blank=True, max_length=500)
 
 

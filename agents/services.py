@@ -8,6 +8,7 @@ from django.db import transaction
 from django.db.models import Max
 
 from agents import config as configs
+from agents.as_tool import check_tools, tools_asking
 from agents.models import Agent, AgentTool, AgentVersion, Deployment
 from agents.providers import HOME
 from controlplane.kit import audit, links
@@ -135,6 +136,7 @@ def _link_tools(agent: Agent, slugs: Sequence[str]) -> None:
     if missing := [slug for slug in slugs if slug not in found]:
         message = f"This project has no tool {missing[0]}."
         raise InvalidInput.of("config.tools", message, "does_not_exist")
+    check_tools(agent, slugs)
     agent.tool_links.exclude(tool__in=found.values()).delete()
     AgentTool.objects.bulk_create(
         (AgentTool(agent=agent, tool=tool) for tool in found.values()), ignore_conflicts=True
@@ -178,4 +180,4 @@ def used_by(agent: Agent, *, hard: bool = False) -> list[str]:
     if not hard:
         rows = rows.exclude(phase=Deployment.Phase.RETIRED)
     deployed = [f"its deployment in {row.environment.name}" for row in rows[:20]]
-    return deployed + links.users_of(agent, hard=hard)
+    return deployed + tools_asking(agent) + links.users_of(agent, hard=hard)

@@ -7,7 +7,7 @@ from django.db.models import Count, Q
 from django.utils import timezone
 
 from agents import config as configs
-from agents.health import OUTCOME_WINDOW, Facts, InstanceFact, judge
+from agents.health import OUTCOME_WINDOW, Facts, InstanceFact, Objective, judge
 from agents.models import Agent, Deployment, Instance, ModelCall
 from agents.services import check_references
 from controlplane.kit.errors import InvalidInput
@@ -29,9 +29,7 @@ def health(agent: Agent, *, outcome: Outcome | None = None) -> dict[str, Any]:
 
 
 def _facts(agent: Agent, outcome: Outcome) -> Facts:
-    deployments = Deployment.objects.filter(agent=agent).exclude(
-        phase__in=(Deployment.Phase.RETIRED, Deployment.Phase.PAUSED)
-    )
+    deployments = Deployment.objects.filter(agent=agent).exclude(phase__in=Deployment.IDLE)
     wanted = list(deployments.values_list("desired", flat=True))
     live = Instance.objects.live().filter(deployment__in=deployments)
     instances = tuple(
@@ -50,7 +48,13 @@ def _facts(agent: Agent, outcome: Outcome) -> Facts:
         ended=ended,
         succeeded=succeeded,
         p95_ms=p95_ms,
+        objective=_objective(agent),
     )
+
+
+def _objective(agent: Agent) -> Objective:
+    told = {key: value for key, value in (agent.objective or {}).items() if value is not None}
+    return Objective(**told)
 
 
 def _probe(agent: Agent) -> str:

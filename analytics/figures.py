@@ -157,7 +157,7 @@ def feed(project_id: UUID) -> list[dict[str, Any]]:
             "-activity_seq"
         )[:FEED_LENGTH]
     )
-    runs = Run.objects.for_list().in_bulk([event.subject_id for event in events])
+    runs = Run.objects.for_rows().in_bulk([event.subject_id for event in events])
     return [
         {
             "type": event.type,

@@ -14,17 +14,21 @@ from governance.audit_api import AuditEntryViewSet
 from projects import auth_api
 from projects.api import EnvironmentViewSet, ProjectViewSet
 from projects.members_api import AcceptView, InvitationViewSet, MemberViewSet
+from projects.saved_views import SavedViewViewSet
 from projects.secrets_api import ApiKeyViewSet, SecretViewSet
 from runs.api import RunViewSet
 from runs.joined_api import RunsOfAgent, RunsOfWorkflow
+from runs.queues_api import QueueViewSet
 from runs.reconcile_api import ReconciliationViewSet
 from tools.api import ToolViewSet
 from workflows.api import WorkflowViewSet
+from tools.server_api import ToolServerViewSet
 
 router = SimpleRouter()
 router.trailing_slash = "/?"
 router.register("tools", ToolViewSet, "tool")
 router.register("workflows", WorkflowViewSet, "workflow")
+router.register("tool-servers", ToolServerViewSet, "tool-server")
 router.register("runs", RunViewSet, "run")
 router.register("reconciliations", ReconciliationViewSet, "reconciliation")
 router.register("agents", analytics.MeasuredAgentViewSet, "agent")
@@ -35,6 +39,7 @@ router.register("projects", ProjectViewSet, basename="project")
 router.register(f"{IN_PROJECT}/environments", EnvironmentViewSet, basename="environment")
 router.register(f"{IN_PROJECT}/members", MemberViewSet, basename="member")
 router.register(f"{IN_PROJECT}/invitations", InvitationViewSet, basename="invitation")
+router.register("saved-views", SavedViewViewSet, basename="saved-view")
 router.register("secrets", SecretViewSet, basename="secret")
 router.register("api-keys", ApiKeyViewSet, basename="api-key")
 router.register("approvals", ApprovalViewSet, basename="approval")
@@ -50,6 +55,7 @@ REPORTS = {
     "workflows": analytics.WorkflowsReportView,
 }
 ONE = "(?P<pk>[^/.]+)"
+QUEUE = "(?P<name>[^/]+)"
 LIST = {"get": "list"}
 
 urlpatterns: list[URLPattern | URLResolver] = [
@@ -59,6 +65,16 @@ urlpatterns: list[URLPattern | URLResolver] = [
         re_path(rf"^analytics/{name}/?$", view.as_view(), name=f"analytics-{name}")
         for name, view in REPORTS.items()
     ),
+    re_path("^queues/?$", QueueViewSet.as_view(LIST), name="queue-list"),
+    re_path(
+        f"^queues/{QUEUE}/parked/replay/?$",
+        QueueViewSet.as_view({"post": "replay"}),
+        name="queue-replay",
+    ),
+    re_path(
+        f"^queues/{QUEUE}/parked/?$", QueueViewSet.as_view({"get": "parked"}), name="queue-parked"
+    ),
+    re_path(f"^queues/{QUEUE}/?$", QueueViewSet.as_view({"get": "retrieve"}), name="queue-detail"),
     re_path(f"^agents/{ONE}/runs/?$", RunsOfAgent.as_view(LIST), name="agent-runs"),
     re_path(f"^workflows/{ONE}/runs/?$", RunsOfWorkflow.as_view(LIST), name="workflow-runs"),
     re_path(

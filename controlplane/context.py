@@ -16,7 +16,7 @@ NAVIGATION = (
             ("Dashboard", "dashboard", "layout-dashboard"),
             ("Runs", "runs:list", "player-play"),
             ("Approvals", "approvals:list", "checks"),
-            ("Queues", "queues", "stack-2"),
+            ("Queues", "queues:list", "stack-2"),
             ("Reconcile", "reconciliations:list", "git-merge"),
         ),
     ),
@@ -45,7 +45,7 @@ NAVIGATION = (
             ("Exports", "exports:list", "download"),
         ),
     ),
-    ("", (("Settings", "settings:project", "settings"),)),
+    ("", (("Trash", "trash:start", "trash"), ("Settings", "settings:project", "settings"))),
 )
 
 

@@ -261,6 +261,9 @@ EXPORTER = "analytics.exports.begin"
 SPARKOPS_EGRESS_ALLOW = env.list("SPARKOPS_EGRESS_ALLOW", default=[])
 SPARKOPS_CONTROL_SOCKET = env.str("SPARKOPS_CONTROL_SOCKET", "")
 SPARKOPS_THREADS = env.int("SPARKOPS_THREADS", 8)
+# Instances of one deployment at most; whether the ticker starts and stops them on this host.
+SPARKOPS_MAX_REPLICAS = env.int("SPARKOPS_MAX_REPLICAS", 10)
+SPARKOPS_FLEET = env.bool("SPARKOPS_FLEET", True)
 # Modules whose functions are offered as tools of kind python, besides the built-in ones.
 SPARKOPS_FUNCTIONS = env.list("SPARKOPS_FUNCTIONS", default=[])
 

@@ -2,6 +2,7 @@
 
 from django.db.models import Q, QuerySet
 
+from controlplane.kit.filter_options import words
 from controlplane.kit.filters import ListFilterSet, ManyFilter
 from controlplane.kit.ids import parse_uuid
 from governance.models import AuditEntry
@@ -20,10 +21,17 @@ class AuditFilter(ListFilterSet):
     search_fields = ("actor_name", "action", "target_name")
     period_field = "at"
 
-    action = ManyFilter("action", options=(), label="Action", of="text")
+    action = ManyFilter(
+        "action", options=words(AuditEntry, "action", order="-id"), label="Action", of="text"
+    )
     actor_type = ManyFilter("actor_type", options=ACTORS, label="By", of="text")
     actor = ManyFilter("actor_id", options=(), label="Who", of="id")
-    target_type = ManyFilter("target_type", options=(), label="Kind", of="text")
+    target_type = ManyFilter(
+        "target_type",
+        options=words(AuditEntry, "target_type", order="-id"),
+        label="Kind",
+        of="text",
+    )
     target = ManyFilter("target_id", options=(), label="What", of="text")
     request_id = ManyFilter("request_id", options=(), label="Request", of="text")
 

@@ -4,7 +4,6 @@ from functools import cached_property
 from typing import Any
 
 from django.core.exceptions import PermissionDenied
-from django.db import transaction
 from django.db.models import QuerySet
 from django.http import Http404
 from drf_spectacular.utils import extend_schema
@@ -15,6 +14,7 @@ from rest_framework.response import Response
 
 from controlplane.kit.api import ScopedViewSet
 from controlplane.kit.ids import parse_uuid
+from controlplane.kit.models import Event
 from controlplane.kit.permissions import require
 from projects import services
 from projects.filters import (
@@ -27,6 +27,8 @@ from projects.serializers import (
     EnvironmentSerializer,
     ProjectSerializer,
 )
+
+RUNS_AT_ONCE = 1_000
 
 
 class ProjectViewSet(ScopedViewSet):
@@ -58,18 +60,29 @@ class ProjectViewSet(ScopedViewSet):
             project = Project.objects.in_trash(request.user).filter(pk=pk).first()
         if project is None:
             raise Http404
-        role = Membership.objects.get(project=project, user=request.user).role
-        if not (
-            allows(role, "projects.delete_project")
-            and request.user.in_scope("projects.delete_project")
-        ):
-            raise PermissionDenied("Only the owner may bring a project back.")
-        with transaction.atomic():
-            project.deleted_at = None
-            project.save(update_fields=["deleted_at", "updated_at"])
-            self.record("restored", project)
-        request.user.forget_roles()
+        self.require_owner(project)
+        self.bring_back(project)
         return self.answer(project)
+
+    def require_owner(self, project: Project) -> None:
+        """A project in the trash is its owner's alone; 403 for its other members."""
+        user = self.request.user
+        role = Membership.objects.get(project=project, user=user).role
+        permission = "projects.delete_project"
+        if not (allows(role, permission) and user.in_scope(permission)):
+            raise PermissionDenied("Only the owner may bring a project back, or end it for good.")
+
+    def bring_back(self, row: Project) -> None:
+        """Its members have their roles again."""
+        super().bring_back(row)
+        self.request.user.forget_roles()
+
+    def delete_for_good(self, row: Project) -> None:
+        """Its runs and their events first: runs hold on to the versions they ran."""
+        while keys := list(row.runs.values_list("pk", flat=True)[:RUNS_AT_ONCE]):
+            row.runs.filter(pk__in=keys).delete()
+        Event.objects.filter(project_id=row.pk).delete()
+        super().delete_for_good(row)
 
     @extend_schema(request=None)
     @action(detail=True, methods=["post"])

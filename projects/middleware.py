@@ -7,7 +7,8 @@ from uuid import UUID
 from django.http import HttpRequest, HttpResponse
 
 from controlplane.kit.ids import parse_uuid
-from projects.models import Environment, Project
+from projects import saved_views
+from projects.models import Environment, Project, SavedView
 
 
 class Place:
@@ -15,6 +16,7 @@ class Place:
 
     def __init__(self, request: HttpRequest) -> None:
         self.request = request
+        self._views: dict[str, list[SavedView]] = {}
 
     @cached_property
     def projects(self) -> list[Project]:
@@ -40,6 +42,22 @@ class Place:
         """The environment pages are narrowed to; None means all."""
         wanted = self.request.session.get("environment")
         return next((e for e in self.environments if e.name == wanted), None)
+
+    def saved_views(self, table: str) -> list[SavedView]:
+        """The saved views of a list of the chosen project: own and shared ones."""
+        if self.project is None:
+            return []
+        if table not in self._views:
+            self._views[table] = saved_views.views_of(self.request.user, self.project, table)
+        return self._views[table]
+
+    def default_view(self, table: str) -> SavedView | None:
+        """The view a list opens with."""
+        views = self.saved_views(table)
+        if self.project is None or not any(view.is_default for view in views):
+            return None
+        admins = saved_views.admins_of(self.project)
+        return saved_views.default_of(views, self.request.user, admins)
 
     def choose(self, project_id: UUID) -> None:
         """Make another project the current one, from this request on."""

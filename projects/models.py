@@ -8,6 +8,7 @@ from django.core.validators import RegexValidator
 from django.db import models
 from django.utils import timezone
 
+from controlplane.kit import saved
 from controlplane.kit.ids import uuid7
 from controlplane.kit.models import Row, ScopedQuerySet, SoftDeletedRow
 from projects.people import User, name_rule
@@ -269,3 +270,7 @@ class SavedView(Row):
 
     def __str__(self) -> str:
         return self.name
+
+    def get_absolute_url(self) -> str:
+        """The list as it shows it; the whole list where it shows all."""
+        return f"{saved.address_of(self.table) or '/'}?{self.query or f'view={saved.WHOLE}'}"

@@ -15,7 +15,7 @@ from controlplane.kit.api import ScopedViewSet
 from controlplane.kit.errors import DomainError, InvalidInput, as_domain_error, problem
 from controlplane.kit.ids import parse_uuid
 from controlplane.kit.permissions import require
-from runs import messages, reads, services
+from runs import messages, queues, reads, services, why
 from runs.filters import RunFilter
 from runs.logs import LEVELS
 from runs.models import Run
@@ -60,6 +60,7 @@ class RunViewSet(ScopedViewSet):
         "cancel": "cancel",
         "retry": "retry",
         "fork": "fork",
+        "replay": "retry",
         "pause": "pause",
         "resume": "resume",
         "signal": "signal",
@@ -71,7 +72,7 @@ class RunViewSet(ScopedViewSet):
         """The visible runs; rows of a list come without payloads."""
         queryset = super().get_queryset()
         if self.action == "list":
-            return queryset.for_list()
+            return queryset.for_rows()
         return queryset.select_related("workflow", "workflow_version", "environment")
 
     def get_serializer_class(self) -> Any:
@@ -81,11 +82,20 @@ class RunViewSet(ScopedViewSet):
     def whole_answer(self, run: Run, code: int = status.HTTP_200_OK) -> Response:
         """A run in full, with the facts its explanation needs."""
         context = self.get_serializer_context()
-        if not run.is_terminal and self.action == "retrieve":
-            context["open_steps"] = reads.open_steps(run)
-            if run.status == "queued":
-                context["workers"] = reads.live_workers(run)
+        # A start is answered as fast as can be; everybody knows why it does not run yet.
+        if not run.is_terminal and self.action != "create":
+            context["sentences"] = {run.pk: why.sentence(run)}
         return Response(RunSerializer(run, context=context).data, status=code)
+
+    def paginate_queryset(self, queryset: Any) -> Any:
+        """A page of runs is explained as one."""
+        page = super().paginate_queryset(queryset)
+        self.sentences = why.sentences(page) if self.action == "list" and page else {}
+        return page
+
+    def get_serializer_context(self) -> dict[str, Any]:
+        """With the sentences of the page."""
+        return super().get_serializer_context() | {"sentences": getattr(self, "sentences", {})}
 
     def retrieve(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         """One run."""
@@ -174,6 +184,12 @@ class RunViewSet(ScopedViewSet):
             run, actor=request.user, idempotency_key=key, **body.validated_data
         )
         return self.whole_answer(new, status.HTTP_201_CREATED if is_new else status.HTTP_200_OK)
+
+    @extend_schema(request=None, responses={200: RunSerializer})
+    @action(detail=True, methods=["post"])
+    def replay(self, request: Request, pk: str = "") -> Response:
+        """Put its parked steps back into their queues."""
+        return self.whole_answer(queues.replay(self.get_object(), actor=request.user))
 
     @extend_schema(request=None, responses={200: RunSerializer})
     @action(detail=True, methods=["post"])

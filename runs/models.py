@@ -3,6 +3,7 @@
 from typing import Any
 
 from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.indexes import GinIndex
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.utils import timezone
@@ -14,6 +15,8 @@ from runs.states import RUN_TERMINAL, Relation, RunStatus, ScopeStatus, StepStat
 from workflows.models import Workflow, WorkflowVersion
 
 PAYLOADS = ("input", "output", "pins")
+# What no table shows.
+UNSHOWN = ("end_status", "root_id", "idempotency_key", "request_sha256", "simulated")
 
 
 class RunQuerySet(ScopedQuerySet):
@@ -22,6 +25,16 @@ class RunQuerySet(ScopedQuerySet):
     def for_list(self) -> "RunQuerySet":
         """Without payloads, with the names a row shows."""
         return self.select_related("workflow", "workflow_version", "environment").defer(*PAYLOADS)
+
+    def for_rows(self) -> "RunQuerySet":
+        """For tables: of related rows only what a row shows, for a definition may be long."""
+        own = [field.name for field in self.model._meta.concrete_fields]
+        return self.select_related("workflow", "workflow_version", "environment").only(
+            *(name for name in own if name not in (*PAYLOADS, *UNSHOWN)),
+            "workflow__name",
+            "workflow_version__number",
+            "environment__name",
+        )
 
     def alive_states(self) -> "RunQuerySet":
         """Runs that have not ended."""
@@ -36,6 +49,7 @@ class Run(models.Model):
 
     project_path = "project"
     soft_deletes = False
+    indexed_orders = ("created_at",)
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     # No constraints in the database: each would lock its row at every start (docs/decisions/0010).
@@ -110,11 +124,31 @@ class Run(models.Model):
             # Lists in order, and all that reports ask of runs without reading the wide rows.
             models.Index(
                 fields=["project", "-created_at", "-id"],
-                include=["workflow", "environment", "status", "started_at", "ended_at"],
+                include=[
+                    "workflow",
+                    "environment",
+                    "status",
+                    "trigger",
+                    "priority",
+                    "started_at",
+                    "ended_at",
+                    "cost",
+                    "started_by_id",
+                ],  # fmt: skip
                 name="run_list",
             ),
-            models.Index(fields=["project", "status", "-created_at", "-id"], name="run_by_status"),
-            models.Index(fields=["workflow", "-created_at", "-id"], name="run_by_workflow"),
+            # What lists are narrowed by besides is counted without reading the wide rows, too.
+            models.Index(
+                fields=["project", "status", "-created_at", "-id"],
+                include=["workflow", "environment", "trigger"],
+                name="run_by_status",
+            ),
+            models.Index(
+                fields=["workflow", "-created_at", "-id"],
+                include=["project", "environment", "status", "trigger"],
+                name="run_by_workflow",
+            ),
+            GinIndex(fields=["tags"], name="run_by_tag", condition=~models.Q(tags=[])),
             models.Index(
                 fields=["status"],
                 name="run_alive",
@@ -219,6 +253,7 @@ class Step(models.Model):
                 fields=["worker_id"], name="step_leased", condition=models.Q(status="running")
             ),
             models.Index(fields=["run"], name="step_waiting", condition=models.Q(status="waiting")),
+            models.Index(fields=["run"], name="step_parked", condition=models.Q(status="parked")),
             models.Index(fields=["run"], name="step_undecided", condition=models.Q(undecided=True)),
             models.Index(
                 fields=["agent_id", "-started_at"],

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from django.db.models import QuerySet
+from django.urls import reverse
 from django.utils import timezone
 
 from controlplane.kit.fragments import fragment_target
@@ -12,9 +13,9 @@ from controlplane.kit.models import Event
 from controlplane.kit.tables import Verb
 from controlplane.kit.views import DetailView
 from runs import reads, timeline
-from runs.explain import explain
 from runs.models import Effect, LogLine, Run, Step
 from runs.views import run_verbs
+from runs.why import sentence
 
 STEPS_SHOWN = 2_000
 EVENTS_SHOWN = 300
@@ -67,18 +68,17 @@ class RunPage(DetailView):
         return {"logs": self.row.last_log_seq, "events": self.row.last_seq}
 
     def get_actions(self) -> list[Verb]:
-        """What can be done now."""
-        return run_verbs(self.row, self.may)
+        """What can be done now; first what puts a parked run back to work."""
+        verbs = run_verbs(self.row, self.may)
+        parked = self.row.status == "waiting" and self.may("retry", self.row)
+        if parked and self.row.steps.filter(status="parked").exists():
+            url = reverse("runs:replay", args=[self.row.pk])
+            verbs.append(Verb("Replay", url, icon="repeat", post=True, kind="primary"))
+        return verbs
 
     def head(self) -> dict[str, Any]:
         """The sentence of explanation, which may need a look at open steps and workers."""
-        run = self.row
-        steps = None if run.is_terminal else reads.open_steps(run)
-        workers = reads.live_workers(run) if run.status == "queued" else None
-        sentence = explain(
-            run.status, error=run.error, reason=run.reason, steps=steps, workers=workers
-        )
-        return {"explanation": sentence}
+        return {"explanation": sentence(self.row)}
 
     # --- timeline
 

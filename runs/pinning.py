@@ -53,17 +53,35 @@ def pin(
         raise DomainError(f"Steps of this kind cannot run yet: {names}.", code="kind_unsupported")
     tools, agents, workflows = named(graph)
     pinned_agents, their_tools = _agents(project_id, agents, agent_id, environment)
+    pinned_tools = _tools(project_id, tools | their_tools)
+    _pin_asked(project_id, environment, pinned_tools, pinned_agents)
     return {
-        "tools": _tools(project_id, tools | their_tools),
+        "tools": pinned_tools,
         "agents": pinned_agents,
         "workflows": _workflows(project_id, workflows),
     }
+
+
+def _pin_asked(
+    project_id: UUID, environment: Environment, tools: dict[str, Any], agents: dict[str, Any]
+) -> None:
+    """Pin the agents that tools ask, their tools, the agents those ask, and so on."""
+    while asked := frozenset(t["asks"] for t in tools.values() if "asks" in t) - agents.keys():
+        more, their_tools = _agents(project_id, asked, None, environment)
+        agents |= more
+        tools |= _tools(project_id, their_tools - tools.keys())
 
 
 @lru_cache(maxsize=5_000)
 def _pool(version_id: UUID, kind: str) -> str:
     config = query(sql.TOOL_CONFIG, [version_id])[0][0]
     return "io" if tool_kind(kind).pool(config) == "io" else "cpu"
+
+
+@lru_cache(maxsize=1_000)
+def _asked(version_id: UUID) -> str:
+    """The agent that a tool of kind agent asks."""
+    return str(query(sql.TOOL_CONFIG, [version_id])[0][0]["agent"])
 
 
 def _tools(project_id: UUID, slugs: frozenset[str]) -> dict[str, Any]:
@@ -76,6 +94,8 @@ def _tools(project_id: UUID, slugs: frozenset[str]) -> dict[str, Any]:
         if version_id is not None:
             pool = _pool(version_id, kind)
             found[slug] = {"version": str(version_id), "tool": str(tool_id), "pool": pool}
+            if kind == "agent":
+                found[slug]["asks"] = _asked(version_id)
     for slug in slugs - found.keys():
         raise DomainError(f"The tool {slug} does not exist any more.", code="tool_missing")
     return found
@@ -87,7 +107,7 @@ def _agents(
     if not slugs:
         return {}, frozenset()
     wanted = [] if override else list(slugs)
-    rows = query(sql.PIN_AGENTS, [project_id, wanted, override])
+    rows = query(sql.PIN_AGENTS, [environment.pk, project_id, wanted, override])
     by_slug = {row[0]: row for row in rows}
     if override:
         by_slug = dict.fromkeys(slugs, rows[0]) if rows else {}
@@ -97,19 +117,29 @@ def _agents(
             raise DomainError(f"The agent {slug} does not exist any more.", code="agent_missing")
         if row[2] in ("disabled", "retired"):
             raise DomainError(f"The agent {row[0]} is {row[2]}.", code="agent_disabled")
-    ids = [row[1] for row in rows]
-    queues = dict(query(sql.DEPLOYMENT_QUEUES, [environment.pk, ids]))
     found = {}
     for slug, row in by_slug.items():
-        _, agent_id, _, name, version_id, _, _ = row
-        if environment.protected and agent_id not in queues:
-            raise DomainError(
-                f"{name} is not deployed to {environment.name}, which is protected.",
-                code="agent_not_deployed",
-            )
-        queue = f"deployment.{queues[agent_id]}" if agent_id in queues else SHARED_QUEUE
+        _, agent_id, _, name, version_id, _, kind, deployment_id, driver = row
+        if deployment_id is None:
+            _refuse_undeployed(name, kind, environment)
+        # What runs at its own address is called by the shared workers.
+        is_own = deployment_id is not None and driver != "remote"
+        queue = f"deployment.{deployment_id}" if is_own else SHARED_QUEUE
         found[slug] = {"version": str(version_id), "agent": str(agent_id), "queue": queue}
     return found, frozenset(tool for row in by_slug.values() for tool in row[5] or ())
+
+
+def _refuse_undeployed(name: str, kind: str, environment: Environment) -> None:
+    """409 where the environment is protected, or the shared pool cannot do its work."""
+    if environment.protected:
+        message = f"{name} is not deployed to {environment.name}, which is protected."
+        raise DomainError(message, code="agent_not_deployed")
+    if kind == "worker":
+        message = (
+            f"{name} is not deployed to {environment.name}: its work is done by workers of the "
+            "operator, who register for a deployment."
+        )
+        raise DomainError(message, code="agent_not_deployed")
 
 
 def _workflows(project_id: UUID, slugs: frozenset[str]) -> dict[str, Any]:

@@ -5,7 +5,7 @@ Worker threads give their connection back after each read; none is held during a
 
 from collections.abc import Callable
 from functools import lru_cache
-from typing import TypeVar
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 from uuid import UUID
 
@@ -17,6 +17,7 @@ from agents.spec import AgentSpec, spec_of
 from projects.vault import named, reveal_for
 from tools.callables import load_callable, resolve_secrets
 from tools.calls import SecretValue, ToolCallable
+from tools.pinned import hold
 
 T = TypeVar("T")
 
@@ -43,6 +44,11 @@ def agent_of(version_id: str) -> AgentSpec:
 def secrets_of(tool: ToolCallable, project_id: UUID) -> dict[str, SecretValue]:
     """The values of the secrets a tool needs, as of now."""
     return returning_connection(lambda: resolve_secrets(tool, project_id))
+
+
+def hold_definition(tool_id: UUID, found: dict[str, Any]) -> None:
+    """Put a tool whose server changed it in quarantine."""
+    returning_connection(lambda: hold(tool_id, found))
 
 
 def model_key(spec: AgentSpec) -> tuple[str, list[str]]:

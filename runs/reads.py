@@ -1,4 +1,4 @@
-"""Reads of a run's parts that join apps to the left: calls by step, open steps, events, logs."""
+"""Reads of a run's parts that join apps to the left: calls by step, events, logs."""
 
 from collections import defaultdict
 from collections.abc import Iterable
@@ -7,11 +7,10 @@ from uuid import UUID
 
 from django.db.models import QuerySet
 
-from agents.models import Instance, ModelCall
+from agents.models import ModelCall
 from controlplane.kit.json import money
 from controlplane.kit.models import Event
 from runs.models import LogLine, Run, Step
-from runs.states import STEP_TERMINAL
 from tools.models import ToolCall
 
 EVENTS_A_PAGE = 1_000
@@ -58,21 +57,6 @@ def calls_of(steps: Iterable[Step]) -> dict[UUID, list[dict[str, Any]]]:
     for _, step_id, call in sorted(found, key=lambda item: item[0]):
         by_step[step_id].append(call)
     return by_step
-
-
-def open_steps(run: Run) -> dict[str, tuple[str, str]]:
-    """Name → (status, reason) of up to 50 steps that have begun and not ended."""
-    rows = Step.objects.filter(run=run).exclude(status__in=(*STEP_TERMINAL, "pending"))
-    return {
-        name: (status, reason)
-        for name, status, reason in rows.values_list("name", "status", "reason")[:50]
-    }
-
-
-def live_workers(run: Run) -> int:
-    """How many workers could take a queued step of this run."""
-    queues = Step.objects.filter(run=run, status="ready").values_list("queue", flat=True)
-    return Instance.objects.filter(queue__in=list(queues), state__in=("ready", "busy")).count()
 
 
 def events_of(run: Run, after: int) -> list[dict[str, Any]]:

@@ -64,14 +64,9 @@ class RunSerializer(serializers.ModelSerializer):
         return {name: READERS[name](run, self) for name in self.Meta.fields}
 
     def get_explanation(self, run: Run) -> str:
-        """One sentence."""
-        return explain(
-            run.status,
-            error=run.error,
-            reason=run.reason,
-            steps=self.context.get("open_steps"),
-            workers=self.context.get("workers"),
-        )
+        """One sentence: as of now where that was asked (`sentences`), else what the row tells."""
+        known = self.context.get("sentences", {}).get(run.pk)
+        return known or explain(run.status, error=run.error, reason=run.reason)
 
     @extend_schema_field({"type": ["string", "null"]})
     def get_cost(self, run: Run) -> str | None:

@@ -533,6 +533,12 @@ WHERE run_id = %(run)s AND status = 'waiting' AND id = ANY(%(steps)s::uuid[])
 RETURNING id, node, queue
 """
 
+UNPARK_STEPS = """
+UPDATE step SET status = 'ready', reason = 'replayed', crash_count = 0, error = NULL,
+  wake_at = NULL, ready_at = clock_timestamp() WHERE run_id = %s AND status = 'parked'
+RETURNING id, node, queue
+"""
+
 # A signal is taken once, the oldest first; a step that crashed after taking one takes it again.
 TAKE_SIGNAL = """
 UPDATE signal SET taken_by = %(step)s WHERE id = (
@@ -652,9 +658,14 @@ SELECT slug, id, status, kind, current_id FROM tool
 WHERE project_id = %s AND slug = ANY(%s) AND deleted_at IS NULL
 """
 
+# With the version that is live in the environment, where it is deployed there.
 PIN_AGENTS = """
-SELECT a.slug, a.id, a.status, a.name, a.current_id, v.config -> 'tools', a.kind
-FROM agent a LEFT JOIN agent_version v ON v.id = a.current_id
+SELECT a.slug, a.id, a.status, a.name, v.id, v.config -> 'tools', a.kind, d.id, d.driver
+FROM agent a
+  LEFT JOIN deployment d ON d.agent_id = a.id AND d.environment_id = %s
+    AND d.phase NOT IN ('retired', 'paused')
+  LEFT JOIN agent_version v
+    ON v.id = coalesce(d.live_version_id, d.target_version_id, a.current_id)
 WHERE a.project_id = %s AND (a.slug = ANY(%s) OR a.id = %s) AND a.deleted_at IS NULL
 """
 
@@ -662,11 +673,6 @@ PIN_WORKFLOWS = """
 SELECT w.slug, w.id, v.id, v.number FROM workflow w LEFT JOIN workflow_version v
   ON v.id = w.released_id
 WHERE w.project_id = %s AND w.slug = ANY(%s) AND w.deleted_at IS NULL
-"""
-
-DEPLOYMENT_QUEUES = """
-SELECT agent_id, id FROM deployment
-WHERE environment_id = %s AND agent_id = ANY(%s) AND phase NOT IN ('retired', 'paused')
 """
 
 TOOL_CONFIG = "SELECT config FROM tool_version WHERE id = %s"

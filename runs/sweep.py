@@ -31,6 +31,8 @@ class Sweeper:
         self.facts = Facts()
         self._answering_since = time.monotonic()
         self._last_sweep = time.monotonic()
+        # Instances of deployments that were called dead and whose agents have not been told.
+        self.buried: list[UUID] = []
 
     def sweep(self) -> None:
         """One round; what is found is worked off in full."""
@@ -107,6 +109,8 @@ class Sweeper:
         """Workers without a heartbeat for 8 s are dead."""
         for row in read_rows(self.conn, sql.DEAD_WORKERS, [SILENT_SECONDS]):
             logger.warning("worker %s on %s is silent and counts as dead", row["id"], row["host"])
+            if row["deployment_id"] is not None:
+                self.buried.append(row["id"])
 
     def recover_orphans(self) -> None:
         """Steps leased to dead workers go back to the queue, are parked, or wait for a person."""

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from runs import page, views
+from runs import page, queues_views, views
 
 app_name = "runs"
 urlpatterns = [
@@ -12,6 +12,7 @@ urlpatterns = [
     path("<uuid:pk>/cancel/", views.RunCancel.as_view(), name="cancel"),
     path("<uuid:pk>/retry/", views.RunRetry.as_view(), name="retry"),
     path("<uuid:pk>/fork/", views.RunFork.as_view(), name="fork"),
+    path("<uuid:pk>/replay/", queues_views.RunReplay.as_view(), name="replay"),
     path("<uuid:pk>/pause/", views.RunPause.as_view(), name="pause"),
     path("<uuid:pk>/resume/", views.RunResume.as_view(), name="resume"),
 ]

@@ -21,8 +21,11 @@ from runs.filters import RunFilter
 from runs.forms import CancelForm, ForkForm, RetryForm, StartForm
 from runs.models import Run
 from runs.start_body import read_start
+from runs.why import sentences
 
 LONGEST_BAR, SHORTEST_BAR = 70, 3
+# A list says why a run does not go on, or did not; of the others the status says it all.
+TOLD = ("queued", "waiting", "paused", "failed", "timed_out")
 
 
 class RunList(ListView):
@@ -38,6 +41,7 @@ class RunList(ListView):
     columns = (
         Column("status", "Status", kind="status", narrow="side"),
         Column("workflow.name", "Workflow", kind="lead_id", narrow="lead"),
+        Column("sentence", "Why", narrow="meta cut", template="runs/_why.html"),
         Column("trigger", "Trigger"),
         Column("environment.name", "Environment"),
         Column("created_at", "Started", kind="ago", sort="created_at"),
@@ -58,13 +62,16 @@ class RunList(ListView):
 
     def get_queryset(self) -> QuerySet:
         """Without payloads."""
-        return Run.objects.visible_to(self.request.user).for_list()
+        return Run.objects.visible_to(self.request.user).for_rows()
 
     def prepare(self, rows: list[Run]) -> list[Run]:
-        """Each row's bar, by the root of its share, so that short ones can still be seen."""
+        """Why each stands where it stands; its bar by the root of its share, so that short ones can
+        still be seen."""
+        told = sentences(rows)
         longest = max((row.duration_ms or 0 for row in rows), default=0)
         for row in rows:
             share = math.sqrt((row.duration_ms or 0) / longest) if longest else 0
+            row.sentence = told[row.pk] if row.status in TOLD else ""
             row.duration_share = max(SHORTEST_BAR, round(LONGEST_BAR * share))
         return rows
 
@@ -96,11 +103,6 @@ class RunList(ListView):
 
 def run_verbs(run: Run, may: Any) -> list[Verb]:
     """What can be done to a run now, by this user; the most likely one last."""
-    if run.is_terminal:
-        if not may("retry", run):
-            return []
-        url = reverse("runs:retry", args=[run.pk])
-        return [Verb("Retry", url, icon="rotate-clockwise", dialog=True)]
     verbs = []
     if may("fork", run):
         url = reverse("runs:fork", args=[run.pk])

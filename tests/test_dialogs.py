@@ -1,6 +1,8 @@
 """What every dialog does, with htmx and as a plain page, shown on tools, agents and runs."""
 
 import json
+import re
+from html import unescape
 
 import pytest
 from django.test import Client
@@ -204,3 +206,67 @@ def test_a_test_call_shows_what_came_back(web, ana, make_tool):
     assert 'id="test-result"' in html
     assert "hello" in html
     assert "Succeeded" in html
+
+
+def carried(html):
+    """The version and the texts a form takes along."""
+    return {
+        name: unescape(re.search(f'name="{name}" value="([^"]*)"', html)[1])
+        for name in ("_version", "_base")
+    }
+
+
+def test_who_comes_second_sees_both_versions_and_loses_nothing(web, ana, ada, make_tool):
+    tool = make_tool(name="Old", description="words")
+    url = f"/tools/{tool.pk}/edit/"
+    body = TOOL | {"name": "Old", "description": "words", "status": "active", "tags": ""}
+    mine = carried(web(ana).get(url, **HTMX).content.decode())
+    theirs = carried(web(ada).get(url, **HTMX).content.decode())
+    assert web(ada).post(url, body | theirs | {"name": "Theirs", "tags": "eu"}, **HTMX).status_code
+    answer = web(ana).post(url, body | mine | {"name": "Mine", "description": "better"}, **HTMX)
+    html = answer.content.decode()
+    assert answer.status_code == 412
+    assert "both of you changed it" in html
+    assert re.search(r'name="take-name" value="mine" checked', html)
+    assert re.search(r'name="take-tags" value="theirs" checked', html)
+    assert re.search(r'name="take-description" value="mine" checked', html)
+    assert "take-stakes" not in html
+    assert Tool.objects.get().name == "Theirs"
+    chosen = {"name": "Mine", "description": "better", "take-name": "mine",
+              "theirs-name": "Theirs", "take-description": "mine", "theirs-description": "words",
+              "take-tags": "theirs", "theirs-tags": "eu"}  # fmt: skip
+    answer = web(ana).post(url, body | carried(html) | chosen, **HTMX)
+    assert answer.status_code == 204
+    tool = Tool.objects.get()
+    assert (tool.name, tool.description, tool.tags) == ("Mine", "better", ["eu"])
+
+
+def test_a_conflict_is_a_page_without_javascript_and_comes_back_if_overtaken_again(
+    web, ana, make_agent
+):
+    agent = make_agent(name="Packer")
+    url = f"/agents/{agent.pk}/edit/"
+    browser = web(ana)
+    body = {"name": "Mine", "config": json.dumps(MODEL), "description": "", "tags": "",
+            "status": "draft"}  # fmt: skip
+    mine = carried(browser.get(url).content.decode())
+    Agent.objects.get().save()
+    first = browser.post(url, body | mine)
+    assert first.status_code == 412
+    assert first.content.decode().startswith("<!doctype html>")
+    Agent.objects.get().save()
+    again = browser.post(url, body | carried(first.content.decode()) | {"take-name": "mine"})
+    assert again.status_code == 412
+    done = browser.post(url, body | carried(again.content.decode()) | {"take-name": "mine"})
+    assert done.status_code == 302
+    assert Agent.objects.get().name == "Mine"
+
+
+def test_a_mistake_in_a_conflict_keeps_version_and_words(web, ana, make_tool):
+    tool = make_tool(name="Old")
+    url = f"/tools/{tool.pk}/edit/"
+    mine = carried(web(ana).get(url, **HTMX).content.decode())
+    answer = web(ana).post(url, TOOL | mine | {"name": "", "description": "kept words"}, **HTMX)
+    assert answer.status_code == 422
+    assert carried(answer.content.decode()) == mine
+    assert "kept words" in answer.content.decode()

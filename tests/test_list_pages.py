@@ -86,6 +86,37 @@ def test_search_and_order_are_in_the_address(web, vic, make_tool):
     assert 'aria-sort="descending"' in html
 
 
+def test_tags_are_offered_and_others_can_be_typed(web, vic, make_tool, make_run):
+    make_tool(slug="a", tags=["eu", "fast"])
+    make_tool(slug="b", tags=["eu"])
+    make_run(tags=["nightly"])
+    html = web(vic).get("/tools/?tag=eu&tag=").content.decode()
+    assert names(html) == ["A", "B"]
+    assert 'name="tag" value="fast"' in html
+    assert 'name="tag" value="eu" checked' in html
+    assert names(web(vic).get("/tools/?tag=eu&tag=fast").content.decode()) == ["A"]
+    assert 'name="tag" value="typed" checked' in web(vic).get("/tools/?tag=typed").content.decode()
+    assert 'name="tag" value="nightly"' in web(vic).get("/runs/").content.decode()
+
+
+def test_presets_of_time_and_own_bounds_make_one_chip(web, vic, make_tool):
+    make_tool(slug="a")
+    browser = web(vic)
+    assert "Last 7 days" in browser.get("/tools/?period=7d").content.decode()
+    html = browser.get("/tools/?created_after=2020-01-01T00:00&created_before=2020-02-01").content
+    assert names(html.decode()) == []
+    assert "from 2020-01-01 00:00, until 2020-02-01" in html.decode()
+    assert 'aria-label="Clear ' in html.decode()
+    assert ">Clear all</a>" in html.decode()
+
+
+def test_the_audit_log_offers_what_happened(web, ana, vic, make_tool):
+    web(ana).post(f"/tools/{make_tool().pk}/delete/")
+    html = web(vic).get("/audit/").content.decode()
+    assert 'name="action" value="tool.trashed"' in html
+    assert 'name="target_type" value="tool"' in html
+
+
 @pytest.mark.parametrize(
     "query", ["status=nonsense", "created_after=yesterday", "page=0", "page=x"]
 )
@@ -143,7 +174,7 @@ def test_a_list_asks_the_same_number_of_queries_for_any_number_of_rows(
     few = queries()
     add(9, 10)
     assert queries() == few
-    assert few <= 14
+    assert few <= 18
 
 
 def test_rows_can_be_fetched_alone(web, vic, make_run):

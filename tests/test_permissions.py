@@ -58,14 +58,17 @@ NEW_TOOL = {
     "kind": "python",
     "config": {"function": "echo"},
 }
+NEW_SERVER = {"project": P, "name": "New server", "url": "https://h.example.com/mcp"}
 NEW_AGENT = {"project": P, "slug": "a", "name": "A", "kind": "model", "config": MODEL}
 NEW_SECRET = {"project": P, "name": "s", "value": "vvvv", "allowed_hosts": ["a.example.com"]}
 NEW_WORKFLOW = {"project": P, "slug": "w", "name": "W", "definition": DEFINITION}
+DEV = {"environment": "dev"}
 START = {"workflow": "{workflow}", "environment": "dev", "input": {}}
 NAMED_QA = {"confirm_name": "qa"}
 REGISTER = {"email": "new@example.com", "password": PASSWORD, "name": "New"}
 SIGN_IN = {"email": "nobody@example.com", "password": "x"}
 PASSWORDS = {"current_password": "wrong", "new_password": PASSWORD}
+NEW_VIEW = {"project": P, "table": "runs:list", "name": "Mine", "query": "status=failed"}
 ALL_GONE: dict[str, Any] = {"action": "delete", "filter": {}}
 CHOSEN = {"action": "cancel", "id": "{live_run}"}
 INVITE = {"email": "x@example.com", "role": "viewer"}
@@ -168,6 +171,22 @@ API: list[Row] = [
     Row("POST", "/tools/{tool}/test", OPERATOR, 200, {"arguments": {}}),
     Row("GET", "/tools/{tool}/usage", VIEWER, 200),
     Row("GET", "/tools/{tool}/versions", VIEWER, 200),
+    Row("GET", "/tools/{tool}/versions/{one}", VIEWER, 200),
+    Row("GET", "/tools/{tool}/versions/{one}/diff", VIEWER, 200),
+    Row("GET", "/tools/{tool}/users", VIEWER, 200),
+    Row("POST", "/tools/{tool}/rollback", OPERATOR, 409, {"version": 1}),
+    Row("POST", "/tools/{held_tool}/approve-definition", ADMIN, 200),
+    # tool servers: nobody may call the address of this one
+    Row("GET", "/tool-servers", VIEWER, 200, stranger=LIST),
+    Row("POST", "/tool-servers", OPERATOR, 201, NEW_SERVER, CREATE),
+    Row("GET", "/tool-servers/{server}", VIEWER, 200),
+    Row("PATCH", "/tool-servers/{server}", OPERATOR, 200, {"name": "S"}),
+    Row("PUT", "/tool-servers/{server}", OPERATOR, 200, NEW_SERVER),
+    Row("DELETE", "/tool-servers/{server}", OPERATOR, 204),
+    Row("POST", "/tool-servers/{trashed_server}/restore", OPERATOR, 200),
+    Row("POST", "/tool-servers/{server}/discover", OPERATOR, 502),
+    Row("POST", "/tool-servers/{server}/refresh", OPERATOR, 502),
+    Row("POST", "/tool-servers/{server}/import", OPERATOR, 201, {"tools": ["add"]}),
     # agents
     Row("GET", "/agents", VIEWER, 200, stranger=LIST),
     Row("POST", "/agents", OPERATOR, 201, NEW_AGENT, CREATE),
@@ -178,6 +197,15 @@ API: list[Row] = [
     Row("POST", "/agents/{trashed_agent}/restore", OPERATOR, 200),
     Row("POST", "/agents/{agent}/check-connection", OPERATOR, 200),
     Row("POST", "/agents/{agent}/rollback", OPERATOR, 409, {"version": 1}),
+    Row("POST", "/agents/{agent}/deploy", OPERATOR, 201, DEV),
+    Row("POST", "/agents/{agent}/deploy", ADMIN, 201, {"environment": "prod"}),
+    Row("POST", "/agents/{deployed}/promote", OPERATOR, 201, {"environment": "staging"}),
+    Row("POST", "/agents/{deployed}/promote", ADMIN, 201, {"environment": "prod"}),
+    Row("POST", "/agents/{deployed}/rollback", OPERATOR, 409, DEV),
+    Row("POST", "/agents/{deployed}/retire", OPERATOR, 200, DEV),
+    Row("POST", "/agents/{deployed}/scale", OPERATOR, 200, {**DEV, "replicas": 2}),
+    Row("GET", "/agents/{deployed}/deployments", VIEWER, 200),
+    Row("GET", "/agents/{deployed}/deployment-events", VIEWER, 200),
     Row("GET", "/agents/{agent}/health", VIEWER, 200),
     Row("GET", "/agents/{agent}/metrics", VIEWER, 200),
     Row("GET", "/agents/{agent}/runs", VIEWER, 200),
@@ -218,6 +246,13 @@ API: list[Row] = [
     Row("POST", "/runs/{run}/fork", OPERATOR, 201, {"from": "start"}),
     Row("POST", "/runs/{live_run}/pause", OPERATOR, 200),
     Row("POST", "/runs/{paused_run}/resume", OPERATOR, 200),
+    # saved views: that of the world is shared by the owner, who alone changes it
+    Row("GET", "/saved-views", ANYONE, 200),
+    Row("POST", "/saved-views", VIEWER, 201, NEW_VIEW, CREATE),
+    Row("GET", "/saved-views/{view}", VIEWER, 200),
+    Row("PATCH", "/saved-views/{view}", OWNER, 200, {"name": "V"}),
+    Row("PUT", "/saved-views/{view}", OWNER, 200, {**NEW_VIEW, "name": "V"}),
+    Row("DELETE", "/saved-views/{view}", OWNER, 204),
     # bulk: each row is asked about by itself; the job of the world is the owner's
     Row("POST", "/runs/bulk", ANYONE, 201, {"action": "cancel", "ids": ["{live_run}"]}),
     Row("POST", "/tools/bulk", ANYONE, 201, ALL_GONE),
@@ -226,6 +261,12 @@ API: list[Row] = [
     Row("GET", "/bulk-jobs", ANYONE, 200),
     Row("GET", "/bulk-jobs/{bulk_job}", VIEWER, 404),
     Row("POST", "/bulk-jobs/{bulk_job}/stop", VIEWER, 404),
+    # queues: of the projects of whoever asks
+    Row("POST", "/runs/{parked_run}/replay", OPERATOR, 200),
+    Row("GET", "/queues", ANYONE, 200),
+    Row("GET", "/queues/{queue}", ANYONE, 200),
+    Row("GET", "/queues/{queue}/parked", ANYONE, 200),
+    Row("POST", "/queues/{queue}/parked/replay", ANYONE, 200),
     # calls in doubt: nobody makes one by HTTP
     Row("GET", "/reconciliations", VIEWER, 200, stranger=LIST),
     Row("POST", "/reconciliations", ANYONE, 405),
@@ -398,10 +439,27 @@ PAGES: list[Row] = [
     Row("POST", "/runs/{run}/fork/", OPERATOR, 302, {"start_from": "start"}),
     Row("POST", "/runs/{live_run}/pause/", OPERATOR, 302),
     Row("POST", "/runs/{paused_run}/resume/", OPERATOR, 302),
+    # saved views: the same
+    Row("GET", "/views/new/", ANYONE, 200),
+    Row("POST", "/views/new/", ANYONE, 422),
+    Row("GET", "/views/{view}/edit/", OWNER, 200),
+    Row("POST", "/views/{view}/edit/", OWNER, 302, {"name": "V"}),
+    Row("GET", "/views/{view}/delete/", OWNER, 200),
+    Row("POST", "/views/{view}/delete/", OWNER, 302, {"confirm_name": "Late"}),
+    # the trash
+    Row("GET", "/trash/", ANYONE, 302),
+    Row("GET", "/trash/{kind}/", ANYONE, 200),
+    Row("POST", "/trash/{kind}/{trashed_tool}/restore/", OPERATOR, 302),
+    Row("GET", "/trash/{kind}/{trashed_tool}/delete/", OPERATOR, 200),
+    Row("POST", "/trash/{kind}/{trashed_tool}/delete/", OPERATOR, 422),
     # bulk: strangers have a project of their own; rows of others are refused one by one
     Row("POST", "/bulk/{table}/", OPERATOR, 200, CHOSEN, 200),
     Row("GET", "/bulk/jobs/{bulk_job}/", VIEWER, 404),
     Row("POST", "/bulk/jobs/{bulk_job}/stop/", VIEWER, 404),
+    # queues
+    Row("POST", "/runs/{parked_run}/replay/", OPERATOR, 302),
+    Row("GET", "/queues/", ANYONE, 200),
+    Row("POST", "/queues/replay/", OPERATOR, 302, stranger=302),
     # calls in doubt
     Row("GET", "/reconciliations/", ANYONE, 200),
     Row("GET", "/reconciliations/badge/", ANYONE, 200),

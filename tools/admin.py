@@ -5,7 +5,7 @@ from typing import Any
 from django.contrib import admin
 from django.http import HttpRequest
 
-from tools.models import Tool, ToolCall, ToolVersion
+from tools.models import Tool, ToolCall, ToolServer, ToolSlots, ToolVersion
 
 
 class LookAtOnly(admin.ModelAdmin):
@@ -48,3 +48,18 @@ class ToolCallAdmin(LookAtOnly):
     list_display = ("started_at", "tool", "state", "error_code", "latency_ms", "run_id")
     list_select_related = ("tool",)
     search_fields = ("=run_id", "=step_id")
+
+
+@admin.register(ToolServer)
+class ToolServerAdmin(LookAtOnly):
+    list_display = ("name", "project", "url", "status", "last_discovered_at", "deleted_at")
+    list_filter = ("status",)
+    list_select_related = ("project",)
+    search_fields = ("name", "url")
+
+
+@admin.register(ToolSlots)
+class ToolSlotsAdmin(LookAtOnly):
+    list_display = ("tool",)
+    list_select_related = ("tool",)
+    search_fields = ("tool__name", "tool__slug")

@@ -3,22 +3,29 @@
 from datetime import timedelta
 from typing import Any
 
+from django.http import Http404
 from django.utils import timezone
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from controlplane.kit import links
 from controlplane.kit.api import ScopedViewSet
+from controlplane.kit.comparison import compare
 from controlplane.kit.errors import InvalidInput
 from controlplane.kit.periods import moment
-from tools import services
+from tools import pinned, services
 from tools.filters import ToolFilter
 from tools.functions import registry
-from tools.models import Tool
+from tools.models import Tool, ToolVersion
 from tools.serializers import (
+    ApproveDefinitionBody,
     FunctionSerializer,
+    RestoreVersionBody,
+    ToolDiffSerializer,
     ToolSerializer,
+    ToolUserSerializer,
     ToolVersionSerializer,
     TryCallSerializer,
     TryResultSerializer,
@@ -27,6 +34,8 @@ from tools.serializers import (
 from tools.usage import LONGEST, usage
 
 _PERIOD = timedelta(days=30)
+_NUMBER = r"versions/(?P<number>[^/.]+)"
+_NUMBER_PARAMETER = OpenApiParameter("number", int, OpenApiParameter.PATH)
 
 
 class ToolViewSet(ScopedViewSet):
@@ -37,7 +46,7 @@ class ToolViewSet(ScopedViewSet):
     serializer_class = ToolSerializer
     filterset_class = ToolFilter
     ordering_fields = ("created_at", "updated_at", "name", "slug", "kind", "status")
-    verbs = {"test": "test"}
+    verbs = {"test": "test", "rollback": "change", "approve_definition": "approve"}
     audit_fields = (
         "name",
         "description",
@@ -60,6 +69,72 @@ class ToolViewSet(ScopedViewSet):
         """All versions, the newest first."""
         page = self.paginate_queryset(self.get_object().versions.all())
         return self.get_paginated_response(ToolVersionSerializer(page, many=True).data)
+
+    @extend_schema(parameters=[_NUMBER_PARAMETER], responses=ToolVersionSerializer)
+    @action(detail=True, methods=["get"], url_path=_NUMBER)
+    def version(self, request: Request, pk: str = "", number: str = "") -> Response:
+        """One version."""
+        return Response(ToolVersionSerializer(self._version(number)).data)
+
+    @extend_schema(
+        parameters=[_NUMBER_PARAMETER, OpenApiParameter("base", int)], responses=ToolDiffSerializer
+    )
+    @action(detail=True, methods=["get"], url_path=f"{_NUMBER}/diff")
+    def diff(self, request: Request, pk: str = "", number: str = "") -> Response:
+        """What a version changed against `?base=` (the one before it)."""
+        version = self._version(number)
+        versions = version.tool.versions
+        text = request.query_params.get("base")
+        if text is None:
+            base = versions.filter(number__lt=version.number).order_by("-number").first()
+        elif not (text.isascii() and text.isdigit()):
+            raise InvalidInput.of("base", "base is the number of a version.")
+        else:
+            base = versions.filter(number=text[:9]).first()
+            if base is None:
+                message = f"There is no version {text[:9]}."
+                raise InvalidInput.of("base", message, "does_not_exist")
+        changes = compare(base.told(), version.told()) if base else []
+        number_of_base = base.number if base else None
+        return Response({"base": number_of_base, "version": version.number, "changes": changes})
+
+    def _version(self, number: str) -> ToolVersion:
+        tool = self.get_object()
+        known = number.isascii() and number.isdigit() and len(number) < 10
+        version = tool.versions.filter(number=number).first() if known else None
+        if version is None:
+            raise Http404
+        version.tool = tool
+        return version
+
+    @extend_schema(request=RestoreVersionBody, responses=ToolSerializer)
+    @action(detail=True, methods=["post"])
+    def rollback(self, request: Request, pk: str = "") -> Response:
+        """Make the definition of an older version the current one again, as a new version."""
+        tool, body = self.get_object(), RestoreVersionBody.read(request)
+        self.check_match(tool)
+        restored = services.restore_version(
+            tool, number=body["version"], note=body["note"], actor=request.user
+        )
+        return self.answer(restored)
+
+    @extend_schema(request=ApproveDefinitionBody, responses=ToolSerializer)
+    @action(detail=True, methods=["post"], url_path="approve-definition")
+    def approve_definition(self, request: Request, pk: str = "") -> Response:
+        """Let a tool in quarantine be called again, with its definition as it is now. With
+        `definition_sha256` only if it is the one that was looked at."""
+        tool, body = self.get_object(), ApproveDefinitionBody.read(request)
+        self.check_match(tool)
+        sha256 = body.get("definition_sha256")
+        return self.answer(
+            pinned.approve(tool, sha256=sha256, note=body["note"], actor=request.user)
+        )
+
+    @extend_schema(responses=ToolUserSerializer(many=True), filters=False)
+    @action(detail=True, methods=["get"], pagination_class=None)
+    def users(self, request: Request, pk: str = "") -> Response:
+        """The agents and workflows that use the tool."""
+        return Response(ToolUserSerializer(links.users(self.get_object()), many=True).data)
 
     @extend_schema(request=TryCallSerializer, responses=TryResultSerializer)
     @action(detail=True, methods=["post"])

@@ -29,6 +29,7 @@ def callable_of(version: ToolVersion) -> ToolCallable:
     """The callable of a version, its tool already read."""
     tool, works = version.tool, kind(version.tool.kind)
     code, refusal = _refusal(tool, version)
+    config = works.ready(version)
     return ToolCallable(
         version_id=version.pk,
         tool_id=tool.pk,
@@ -37,15 +38,15 @@ def callable_of(version: ToolVersion) -> ToolCallable:
         name=tool.name,
         number=version.number,
         kind=tool.kind,
-        config=version.config,
+        config=config,
         input_schema=version.input_schema,
         output_schema=version.output_schema,
-        effect_class=works.effect_class(version.config, tool.effect_class),
+        effect_class=works.effect_class(config, tool.effect_class),
         stakes=tool.stakes,
         rate_limit=tool.rate_limit,
         timeout_seconds=tool.timeout_seconds,
-        pool=works.pool(version.config),
-        secret_names=works.secret_names(version.config),
+        pool=works.pool(config),
+        secret_names=works.secret_names(config),
         tags=tuple(tool.tags),
         description=tool.description,
         refusal_code=code,
@@ -71,7 +72,7 @@ def load_callable(version_id: UUID) -> ToolCallable:
     it is gone."""
     if (known := _known(version_id)) is not None:
         return known
-    version = ToolVersion.objects.select_related("tool").filter(pk=version_id).first()
+    version = ToolVersion.objects.select_related("tool__server").filter(pk=version_id).first()
     if version is None:
         raise ToolError("This version of the tool does not exist any more.", code="tool_missing")
     found = callable_of(version)

@@ -1,7 +1,8 @@
 """One call of a tool: what is called, with what, what comes out, and how it fails."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any, Literal
 from uuid import UUID
 
@@ -41,6 +42,9 @@ class ToolError(DomainError):
         self.request = request
         self.response = response
         self.latency_ms: float | None = None
+        # What the other side now says of the tool, where that is why the call was not made; the
+        # caller, who has a database, keeps it (`tools.pinned.hold`).
+        self.definition: dict[str, Any] | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """The error as a step or an answer keeps it."""
@@ -122,6 +126,8 @@ class CallContext:
     simulate: bool = False
     log: Log = silent
     is_cancelled: Callable[[], bool] = never
+    # How a tool of kind agent has its agent work: (slug, prompt) → result.
+    call_agent: "Callable[[str, str], Awaitable[Result]] | None" = None
 
 
 @dataclass(slots=True)
@@ -143,3 +149,5 @@ class Result:
     response: dict[str, Any] | None = None
     latency_ms: float = 0.0
     simulated: bool = False
+    # What the call cost by itself, where it is known.
+    cost: Decimal | None = None

@@ -1,7 +1,8 @@
 """Filters of tools, shared by the page and the API."""
 
+from controlplane.kit.filter_options import tags
 from controlplane.kit.filters import ListFilterSet, ManyFilter
-from tools.models import EffectClass, Kind, Stakes, Tool
+from tools.models import EffectClass, Kind, Stakes, Tool, ToolServer
 
 
 class ToolFilter(ListFilterSet):
@@ -13,8 +14,21 @@ class ToolFilter(ListFilterSet):
     kind = ManyFilter("kind", options=Kind.choices, label="Kind")
     effect_class = ManyFilter("effect_class", options=EffectClass.choices, label="Effect")
     stakes = ManyFilter("stakes", options=Stakes.choices, label="Stakes")
-    tag = ManyFilter("tags", options=(), label="Tag", of="text", array=True)
+    tag = ManyFilter("tags", options=tags(Tool), label="Tag", of="text", array=True)
 
     class Meta:
         model = Tool
+        fields: list[str] = []
+
+
+class ToolServerFilter(ListFilterSet):
+    """?status=&tag=&search=&period=&created_after=&created_before="""
+
+    search_fields = ("name", "url", "description")
+
+    status = ManyFilter("status", options=ToolServer.Status.choices, label="Status", looks=True)
+    tag = ManyFilter("tags", options=(), label="Tag", of="text", array=True)
+
+    class Meta:
+        model = ToolServer
         fields: list[str] = []

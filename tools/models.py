@@ -37,6 +37,51 @@ class Stakes(models.TextChoices):
     DESTRUCTIVE = "destructive"
 
 
+class ToolServer(SoftDeletedRow):
+    """An MCP server of a project, reached over streamable HTTP, with what it said it offers."""
+
+    class Status(models.TextChoices):
+        NEW = "new"
+        CONNECTED = "connected"
+        FAILED = "failed"
+
+    project = models.ForeignKey(Project, models.CASCADE, related_name="tool_servers")
+    name = models.CharField(max_length=120, validators=[name_rule])
+    description = models.TextField(blank=True, default="", max_length=4000)
+    url = models.CharField(max_length=2000)
+    # {type, secret, …} as of HTTP tools, or null.
+    auth = models.JSONField(null=True, blank=True)
+    tags = ArrayField(models.CharField(max_length=60), default=list, blank=True)
+    timeout_seconds = models.FloatField(
+        default=30, validators=[MinValueValidator(0.1), MaxValueValidator(600)]
+    )
+    status = models.CharField(max_length=9, choices=Status, default=Status.NEW, editable=False)
+    # {name, version, protocol, instructions} as the server gave them.
+    info = models.JSONField(default=dict, editable=False)
+    # The definitions of its tools, in its order; see tools.mcp.definitions.
+    discovered = models.JSONField(default=list, editable=False)
+    last_discovered_at = models.DateTimeField(null=True, editable=False)
+    last_error = models.CharField(max_length=500, blank=True, default="", editable=False)
+
+    class Meta:
+        db_table = "tool_server"
+        ordering = ["name"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["project", "name"],
+                name="tool_server_name_once",
+                violation_error_message="This project has a tool server of that name.",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    def get_absolute_url(self) -> str:
+        """The server's page."""
+        return f"/tools/servers/{self.pk}/"
+
+
 class Tool(SoftDeletedRow):
     """A callable thing of a project; its work is described by `current` version."""
 
@@ -58,6 +103,10 @@ class Tool(SoftDeletedRow):
     rate_limit = models.JSONField(null=True, blank=True)
     timeout_seconds = models.FloatField(
         default=30, validators=[MinValueValidator(0.1), MaxValueValidator(3600)]
+    )
+    # Of kind mcp: where its work is done. Deleting the server for good is refused meanwhile.
+    server = models.ForeignKey(
+        ToolServer, models.RESTRICT, null=True, blank=True, related_name="tools", editable=False
     )
     current = models.ForeignKey(
         "ToolVersion", models.SET_NULL, null=True, blank=True, related_name="+", editable=False
@@ -85,6 +134,11 @@ class Tool(SoftDeletedRow):
     def version(self) -> int | None:
         """The number of the current version."""
         return self.current.number if self.current else None
+
+    @property
+    def approval(self) -> str | None:
+        """Whether the current version may be called: approved or quarantined."""
+        return self.current.approval if self.current else None
 
     @property
     def config(self) -> dict[str, Any]:
@@ -117,7 +171,10 @@ class ToolVersion(Row):
     config = models.JSONField(default=dict)
     input_schema = models.JSONField(default=dict)
     output_schema = models.JSONField(null=True, blank=True)
+    # What the server said of the tool when this version was made; null for the other kinds.
+    definition = models.JSONField(null=True, blank=True)
     definition_sha256 = models.CharField(max_length=64)
+    note = models.CharField(max_length=500, blank=True, default="")
     approval = models.CharField(max_length=11, choices=Approval, default=Approval.APPROVED)
     created_by_name = models.CharField(max_length=120, blank=True, default="")
 
@@ -128,6 +185,33 @@ class ToolVersion(Row):
 
     def __str__(self) -> str:
         return f"{self.tool} v{self.number}"
+
+    def told(self) -> dict[str, Any]:
+        """What a comparison of two versions is made of."""
+        if self.definition is not None:
+            return {"config": self.config, **self.definition}
+        return {
+            "config": self.config,
+            "input_schema": self.input_schema,
+            "output_schema": self.output_schema,
+        }
+
+
+class ToolSlots(models.Model):
+    """The last places in time that a tool with a rate limit gave away; see tools.limits."""
+
+    project_path = "tool__project"
+    soft_deletes = False
+
+    tool = models.OneToOneField(Tool, models.CASCADE, primary_key=True, related_name="+")
+    # [[seconds since 1970, how many], …], the oldest first.
+    taken = models.JSONField(default=list)
+
+    class Meta:
+        db_table = "tool_slots"
+
+    def __str__(self) -> str:
+        return f"slots of {self.tool_id}"
 
 
 class ToolCall(models.Model):

@@ -6,6 +6,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from controlplane.kit.api import KitSerializer, RelatedId
+from controlplane.kit.bodies import Body
 from projects.models import Project
 from tools import definition, services
 from tools.models import EffectClass, Stakes, Tool, ToolVersion
@@ -45,6 +46,7 @@ class ToolSerializer(KitSerializer):
     rate_limit = ObjectField(default=None, allow_null=True)
     timeout_seconds = serializers.FloatField(default=30, min_value=0.1, max_value=3600)
     version = serializers.IntegerField(read_only=True, allow_null=True)
+    approval = serializers.CharField(read_only=True, allow_null=True)
     url = serializers.CharField(source="get_absolute_url", read_only=True)
     display = serializers.CharField(source="__str__", read_only=True)
 
@@ -67,6 +69,7 @@ class ToolSerializer(KitSerializer):
             "rate_limit",
             "timeout_seconds",
             "version",
+            "approval",
             "created_at",
             "updated_at",
             "url",
@@ -94,8 +97,8 @@ class ToolSerializer(KitSerializer):
         ]
         cleaned = definition.clean(kind_name, *parts)
         project = tool.project if tool is not None else attrs["project"]
-        services.check_secrets(project, kind_name, cleaned[0])
-        return attrs | dict(zip(services.DEFINITION, cleaned, strict=True))
+        named = dict(zip(services.DEFINITION, cleaned, strict=True))
+        return attrs | services.complete(project, kind_name, named, tool)
 
     def create(self, validated_data: dict[str, Any]) -> Tool:
         """The tool with its version 1."""
@@ -115,6 +118,7 @@ class ToolVersionSerializer(serializers.ModelSerializer):
     config = ObjectField(read_only=True)
     input_schema = ObjectField(read_only=True)
     output_schema = ObjectField(read_only=True, allow_null=True)
+    definition = ObjectField(read_only=True, allow_null=True)
     created_by = serializers.CharField(source="created_by_name", read_only=True)
 
     class Meta:
@@ -125,12 +129,54 @@ class ToolVersionSerializer(serializers.ModelSerializer):
             "config",
             "input_schema",
             "output_schema",
+            "definition",
             "definition_sha256",
             "approval",
+            "note",
             "created_by",
             "created_at",
         ]
         read_only_fields = fields
+
+
+class RestoreVersionBody(Body):
+    """The body of POST /tools/{id}/rollback."""
+
+    version = serializers.IntegerField(min_value=1, max_value=2_000_000_000)
+    note = serializers.CharField(default="", allow_blank=True, max_length=500)
+
+
+class ApproveDefinitionBody(Body):
+    """The body of POST /tools/{id}/approve-definition: the fingerprint of what was seen."""
+
+    definition_sha256 = serializers.CharField(max_length=64, required=False, allow_null=True)
+    note = serializers.CharField(default="", allow_blank=True, max_length=500)
+
+
+class ToolChangeSerializer(serializers.Serializer):
+    """One difference between two definitions."""
+
+    path = serializers.CharField()
+    kind = serializers.ChoiceField(["added", "removed", "changed"])
+    before = AnyField(allow_null=True)
+    after = AnyField(allow_null=True)
+
+
+class ToolDiffSerializer(serializers.Serializer):
+    """What GET /tools/{id}/versions/{n}/diff answers; `base` is null for a first version."""
+
+    base = serializers.IntegerField(allow_null=True)
+    version = serializers.IntegerField()
+    changes = ToolChangeSerializer(many=True)
+
+
+class ToolUserSerializer(serializers.Serializer):
+    """Something that uses a tool."""
+
+    kind = serializers.CharField()
+    id = serializers.UUIDField()
+    name = serializers.CharField()
+    url = serializers.CharField()
 
 
 class TryCallSerializer(serializers.Serializer):

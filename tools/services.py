@@ -13,15 +13,18 @@ from controlplane.kit.errors import DomainError, InvalidInput
 from controlplane.kit.loop import background_loop
 from projects.models import Project, Secret
 from projects.people import User
-from tools import definition
+from tools import definition, limits, pinned, servers
 from tools.callables import callable_of, resolve_secrets
 from tools.calling import call_tool, call_tool_blocking, prepare
 from tools.calls import CallContext, Result, ToolCallable, ToolError
 from tools.http.config import host_of
 from tools.kinds import kind
-from tools.models import Tool, ToolVersion
+from tools.kinds.agent import PROMPT_SCHEMA, directory
+from tools.mcp import definitions
+from tools.models import Kind, Tool, ToolVersion
 
 DEFINITION = ("config", "input_schema", "output_schema")
+Parts = dict[str, Any]
 # A person waits for a test, and so does a thread of the web process.
 LONGEST_TEST_SECONDS = 120.0
 
@@ -41,14 +44,27 @@ def check_secrets(project: Project, kind_name: str, config: Mapping[str, Any]) -
             raise InvalidInput.of("config.auth.secret", message, "secret_host_refused")
 
 
+def complete(project: Project, kind_name: str, parts: Parts, tool: Tool | None) -> Parts:
+    """Checked parts of a definition with what the project adds to them: of a server's tool its own
+    schemas and words, of an agent the prompt it takes. InvalidInput where what they name is not
+    there."""
+    check_secrets(project, kind_name, parts["config"])
+    if kind_name == Kind.MCP:
+        return servers.complete(project, parts)
+    if kind_name == Kind.AGENT:
+        directory().check(project, parts["config"]["agent"], tool)
+        if parts["input_schema"] == {"type": "object"}:
+            return {**parts, "input_schema": PROMPT_SCHEMA}
+    return parts
+
+
 @transaction.atomic
 def create_tool(*, project: Project, actor: User | None, **fields: Any) -> Tool:
     """A new tool with its version 1, audited. `fields` as in the API; InvalidInput says what is
     wrong with them."""
     fields = {"config": {}, "input_schema": {"type": "object"}, "output_schema": None, **fields}
     made = definition.clean(fields["kind"], *(fields[name] for name in DEFINITION))
-    check_secrets(project, fields["kind"], made[0])
-    fields |= dict(zip(DEFINITION, made, strict=True))
+    fields |= complete(project, fields["kind"], dict(zip(DEFINITION, made, strict=True)), None)
     fields["rate_limit"] = definition.rate_limit(fields.get("rate_limit"))
     tool = insert(project=project, author=actor, **fields)
     audit.record(
@@ -65,7 +81,8 @@ def create_tool(*, project: Project, actor: User | None, **fields: Any) -> Tool:
 def insert(*, author: User | None, **fields: Any) -> Tool:
     """A new tool with its version 1 from checked fields; the caller writes the audit row."""
     parts = {name: fields.pop(name) for name in DEFINITION}
-    tool = Tool(**fields)
+    parts["definition"] = fields.pop("definition", None)
+    tool = Tool(**fields, server_id=parts["config"].get("server"))
     tool.full_clean()
     tool.save(force_insert=True)
     _add_version(tool, 1, parts, author)
@@ -74,28 +91,90 @@ def insert(*, author: User | None, **fields: Any) -> Tool:
 
 
 @transaction.atomic
-def change(tool: Tool, *, author: User | None, **fields: Any) -> Tool:
+def change(tool: Tool, *, author: User | None, note: str = "", **fields: Any) -> Tool:
     """Change a tool from checked fields; another definition becomes the next version. The caller
     holds the tool's row lock and writes the audit row."""
     parts = {name: fields.pop(name, getattr(tool, name)) for name in DEFINITION}
+    told = tool.current.definition if tool.current else None
+    parts["definition"] = fields.pop("definition", told)
     for name, value in fields.items():
         setattr(tool, name, value)
-    now = tool.current.definition_sha256 if tool.current else ""
-    if definition.fingerprint(tool.kind, *parts.values()) != now:
+    now = tool.current
+    if now is None or fingerprint_of(tool.kind, parts) != now.definition_sha256:
         last = tool.versions.aggregate(last=Max("number"))["last"] or 0
-        _add_version(tool, last + 1, parts, author)
+        # The same tool of the same server in other words is for a person to look at first.
+        is_changed = tool.kind == Kind.MCP and now is not None and now.config == parts["config"]
+        _add_version(tool, last + 1, parts, author, note, is_held=is_changed)
+        tool.server_id = parts["config"].get("server")
     tool.save()
     return tool
 
 
-def _add_version(tool: Tool, number: int, parts: Mapping[str, Any], author: User | None) -> None:
+def fingerprint_of(kind_name: str, parts: Mapping[str, Any]) -> str:
+    """The SHA-256 a definition is known by: of a server's tool that of the server's words, so that
+    it can be compared with them."""
+    if parts.get("definition") is not None:
+        return definitions.sha256(parts["definition"])
+    return definition.fingerprint(kind_name, *(parts[name] for name in DEFINITION))
+
+
+def _add_version(
+    tool: Tool,
+    number: int,
+    parts: Mapping[str, Any],
+    author: User | None,
+    note: str = "",
+    *,
+    is_held: bool = False,
+) -> None:
+    states = ToolVersion.Approval
     tool.current = ToolVersion.objects.create(
         tool=tool,
         number=number,
-        definition_sha256=definition.fingerprint(tool.kind, *parts.values()),
+        definition_sha256=fingerprint_of(tool.kind, parts),
+        approval=states.QUARANTINED if is_held else states.APPROVED,
         created_by_name=str(author)[:120] if author else "system",
+        note=note[:500],
         **parts,
     )
+
+
+@transaction.atomic
+def restore_version(tool: Tool, *, number: int, note: str = "", actor: User | None) -> Tool:
+    """Make the definition of an older version the current one again, as a new version: history only
+    grows. 422 where there is no such version or what it names is gone by now, 409
+    `nothing_to_restore` where it is the current one already, `tool_quarantined` where the older
+    one was never approved."""
+    tool = Tool.objects.select_for_update(of=("self",)).get(pk=tool.pk)
+    old = tool.versions.filter(number=number).first()
+    if old is None:
+        raise InvalidInput.of("version", f"{tool.name} has no version {number}.", "does_not_exist")
+    if tool.current and tool.current.definition_sha256 == old.definition_sha256:
+        raise DomainError(
+            f"Version {tool.version} says the same as version {number}.", code="nothing_to_restore"
+        )
+    if old.approval != ToolVersion.Approval.APPROVED:
+        raise DomainError(f"Version {number} was never approved.", code="tool_quarantined")
+    parts = {name: getattr(old, name) for name in DEFINITION}
+    if tool.kind == Kind.MCP:
+        servers.check_server(tool.project, old.config["server"])
+    else:
+        complete(tool.project, tool.kind, parts, tool)
+    parts["definition"] = old.definition
+    before = tool.version
+    last = tool.versions.aggregate(last=Max("number"))["last"] or 0
+    _add_version(tool, last + 1, parts, actor, note or f"Back to version {number}")
+    tool.server_id = old.config.get("server")
+    tool.save()
+    audit.record(
+        "tool.version_restored",
+        actor=actor,
+        project_id=tool.project_id,
+        target=tool,
+        before={"version": before},
+        after={"version": tool.version, "definition_of": number},
+    )
+    return tool
 
 
 def try_call(tool: Tool, arguments: Any, *, actor: Any) -> dict[str, Any]:
@@ -124,6 +203,8 @@ def try_call(tool: Tool, arguments: Any, *, actor: Any) -> dict[str, Any]:
             raise InvalidInput(exc.message, errors=exc.errors) from None
         if exc.code == called.refusal_code:
             raise DomainError(exc.message, code=exc.code) from None
+        if exc.definition is not None:
+            pinned.hold(tool.pk, exc.definition)
         return {
             "ok": False,
             "output": None,
@@ -154,6 +235,7 @@ def _ask(called: ToolCallable, arguments: dict[str, Any], actor: Any) -> None:
 
 def _call(called: ToolCallable, arguments: dict[str, Any]) -> Result:
     context = CallContext(secrets=resolve_secrets(called), timeout_seconds=LONGEST_TEST_SECONDS)
+    limits.wait_blocking(called, within_seconds=min(called.timeout_seconds, LONGEST_TEST_SECONDS))
     if not connection.in_atomic_block:
         # No connection is held while the other side works.
         connection.close()

@@ -1,5 +1,6 @@
 """Filters of workflows, shared by the page and the API."""
 
+from controlplane.kit.filter_options import tags
 from controlplane.kit.filters import ListFilterSet, ManyFilter
 from workflows.models import Workflow
 
@@ -10,7 +11,7 @@ class WorkflowFilter(ListFilterSet):
     search_fields = ("name", "slug", "description")
 
     status = ManyFilter("status", options=Workflow.Status.choices, label="Status", looks=True)
-    tag = ManyFilter("tags", options=(), label="Tag", of="text", array=True)
+    tag = ManyFilter("tags", options=tags(Workflow), label="Tag", of="text", array=True)
 
     class Meta:
         model = Workflow

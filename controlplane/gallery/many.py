@@ -1,8 +1,8 @@
-"""Specimens of what is done to many rows at once."""
+"""Specimens of what is done to many rows at once, of saved views, and of conflicts."""
 
 from typing import Any
 
-from controlplane.gallery.samples import HOSTILE
+from controlplane.gallery.samples import AT, HOSTILE
 from controlplane.gallery.specimen import Specimen
 
 ACTS = [
@@ -49,7 +49,53 @@ def _job(**facts: Any) -> dict[str, Any]:
 REFUSALS = [{"id": "0192c4f1", "name": "Claim intake …7f3a91c2", "reason": REASONS[0][0]}]
 ENDED = {"has_ended": True, "looked_at": 1_204}
 
+VIEWS: dict[str, Any] = {
+    "items": [],
+    "active": "",
+    "opens": False,
+    "whole": "/runs/?view=all",
+    "save": "/views/new/?table=runs%3Alist",
+}
+VIEW = {
+    "name": "Failed today",
+    "url": "/runs/?status=failed",
+    "active": True,
+    "opens": True,
+    "own": True,
+    "shared": True,
+    "owner": "Ana Nilsen",
+    "edit": "/views/1/edit/",
+    "delete": "/views/1/delete/",
+}
+THEIRS = VIEW | {"name": HOSTILE, "active": False, "opens": False, "own": False}
+
+DISPUTE = {
+    "name": "name",
+    "label": "Name",
+    "mine": "Packer",
+    "theirs": HOSTILE,
+    "take": "mine",
+    "both": True,
+}
+THEIR_TAGS = {"name": "tags", "label": "Tags", "mine": "", "theirs": "eu", "take": "theirs"}
+
 MANY = (
+    Specimen(
+        "_conflict",
+        {
+            "two fields": {"disputes": [DISPUTE, THEIR_TAGS], "row": {"updated_at": AT}},
+            "the same": {"disputes": [], "row": {"updated_at": AT}},
+        },
+    ),
+    Specimen(
+        "_views_menu",
+        {
+            "none yet": {"views": VIEWS},
+            "own and shared": {
+                "views": VIEWS | {"items": [VIEW, THEIRS], "active": VIEW["name"], "opens": True}
+            },
+        },
+    ),
     Specimen(
         "_bulk_bar",
         {

@@ -114,6 +114,15 @@ CHIPS = [
         "clear_url": "?",
         "options": [],
     },
+    {
+        "name": "tag",
+        "label": "Tag",
+        "kind": "many",
+        "chosen": "eu",
+        "clear_url": "?",
+        "options": [{"value": "eu", "label": "eu", "checked": True}],
+        "free": True,
+    },
 ]
 
 

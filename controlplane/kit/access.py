@@ -107,7 +107,7 @@ class FilterBackend:
         if project := request.query_params.get("project"):
             if parse_uuid(project) is None:
                 raise InvalidInput.of("project", "project must be an id.")
-            queryset = queryset.filter(**{view.project_lookup(): project})
+            queryset = queryset.of_project(project)
         ordering = request.query_params.get("ordering")
         if not ordering:
             return queryset

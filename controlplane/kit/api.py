@@ -272,11 +272,15 @@ class ScopedViewSet(exporting.ExportedList, viewsets.ModelViewSet):
         if row is None:
             raise Http404
         self.check_object_permissions(request, row)
+        self.bring_back(row)
+        return self.answer(row)
+
+    def bring_back(self, row: Any) -> None:
+        """Out of the trash with its audit row, for the API and for the page."""
         with transaction.atomic():
             row.deleted_at = None
             self.guarded(lambda: row.save(update_fields=["deleted_at", "updated_at"]))
             self.record("restored", row)
-        return self.answer(row)
 
     def guarded(self, write: Any) -> Any:
         """Run a write; a broken constraint becomes a 422 with the constraint's own sentence."""

@@ -12,6 +12,7 @@ from django.http import QueryDict
 from django.utils import timezone
 from django.utils.module_loading import import_string
 
+from controlplane.kit.doors import Acting
 from controlplane.kit.errors import DomainError, InvalidInput, from_django
 from controlplane.kit.filters import PERIODS
 from controlplane.kit.ids import parse_uuid
@@ -150,7 +151,8 @@ class Bulk:
             return rows.filter(pk__in=selection.ids)
         if selection.project_id is not None:
             rows = rows.filter(project_id=selection.project_id)
-        found = self.filterset_class(QueryDict(selection.query), queryset=rows, request=None)
+        query = QueryDict(selection.query)
+        found = self.filterset_class(query, queryset=rows, request=Acting(user, query_params=query))
         if not found.is_valid():
             raise from_django(DjangoValidationError(found.errors.as_data()))
         return found.qs

@@ -6,6 +6,8 @@ from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
 
+from controlplane.kit import conflicts
+from controlplane.kit.api import etag_of
 from controlplane.kit.errors import DomainError, as_domain_error
 from controlplane.kit.fragments import announce_done, wants_fragment
 from controlplane.kit.permissions import permission_name, require
@@ -43,12 +45,14 @@ class FormDialog(KitView):
 
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         """Save; or the form again, as typed, with what is wrong."""
-        form = self.get_form(data=request.POST)
+        form = self.get_form(data=conflicts.merged(request.POST))
         if not form.is_valid():
             return self.show(form, 422)
         try:
             with transaction.atomic():
                 row = self.save(form)
+        except conflicts.Overtaken:
+            return self.show_both(form)
         except Exception as exc:
             error = as_domain_error(exc)
             if error is None or error.status >= 500:
@@ -80,6 +84,9 @@ class FormDialog(KitView):
         door = self.viewset_class(request=self.request, kwargs=self.kwargs, action="")
         if self.row is not None:
             self.row = self.model.objects.select_for_update(of=("self",)).get(pk=self.row.pk)
+            wanted = self.request.POST.get(conflicts.VERSION)
+            if wanted and wanted != etag_of(self.row):
+                raise conflicts.Overtaken("Somebody else saved this meanwhile.")
         before = door.facts(self.row) if self.row else None
         serializer = door.serializer_class(
             self.row,
@@ -116,7 +123,32 @@ class FormDialog(KitView):
             "action": self.request.get_full_path(),
             "back": self.get_back(),
         }
+        if self.row is not None and self.viewset_class is not None:
+            context["carried"] = self.carried(form)
         return render(self.request, name, context | self.extra_context(form), status=status)
+
+    def carried(self, form: Any) -> dict[str, str]:
+        """The version the form belongs to, with what stood in it; as sent, once it was sent."""
+        given = self.request.POST
+        if conflicts.VERSION in given:
+            return {"version": given[conflicts.VERSION], "base": given.get(conflicts.BASE, "")}
+        return conflicts.carried(form, etag_of(self.row))
+
+    def show_both(self, form: Any) -> HttpResponse:
+        """What was typed beside what somebody else saved; nothing is lost."""
+        theirs = self.get_form()
+        name = "kit/_conflict_dialog.html" if wants_fragment(self.request) else "kit/conflict.html"
+        context = {
+            "disputes": conflicts.disputes(form, theirs, conflicts.read_base(self.request.POST)),
+            "kept": conflicts.kept(form),
+            "carried": conflicts.carried(theirs, etag_of(self.row)),
+            "row": self.row,
+            "title": self.get_title(),
+            "submit": self.submit,
+            "action": self.request.get_full_path(),
+            "back": self.get_back(),
+        }
+        return render(self.request, name, context, status=412)
 
     def extra_context(self, form: Any) -> dict[str, Any]:
         """More for the templates."""
@@ -137,6 +169,8 @@ class DeleteDialog(KitView):
 
     verb = "delete"
     viewset_class: ClassVar[Any]
+    # Whether nothing but the end for good is offered, as for what is in the trash already.
+    only_for_good: ClassVar[bool] = False
 
     def get(self, request: HttpRequest, pk: str) -> HttpResponse:
         """The question."""
@@ -145,7 +179,7 @@ class DeleteDialog(KitView):
     def post(self, request: HttpRequest, pk: str) -> HttpResponse:
         """Delete, or the question again where the name is another or something uses the row."""
         row = self.get_row()
-        hard = not row.soft_deletes or request.POST.get("hard") == "true"
+        hard = not self.is_soft(row) or request.POST.get("hard") == "true"
         if hard and request.POST.get("confirm_name", "").strip() != str(row):
             return self.show(row, 422, name_error="This is not its name.")
         with transaction.atomic():
@@ -159,6 +193,10 @@ class DeleteDialog(KitView):
             go_to=self.get_list_url(row),
         )
 
+    def is_soft(self, row: Any) -> bool:
+        """Whether it may go to the trash."""
+        return row.soft_deletes and not self.only_for_good
+
     def get_door(self) -> Any:
         """The API's viewset: both doors delete by one set of rules."""
         return self.viewset_class(request=self.request, kwargs=self.kwargs, action="destroy")
@@ -171,6 +209,10 @@ class DeleteDialog(KitView):
         """Where to go when it is gone."""
         return f"/{row._meta.model_name}s/"
 
+    def get_back(self, row: Any) -> str:
+        """Where "Keep it" leads without a dialog."""
+        return str(row.get_absolute_url())
+
     def show(self, row: Any, status: int = 200, **more: Any) -> HttpResponse:
         """The question as dialog or page."""
         name = "kit/_delete_dialog.html" if wants_fragment(self.request) else "kit/delete.html"
@@ -179,12 +221,12 @@ class DeleteDialog(KitView):
             "title": f"Delete {row}?",
             "kind": self.noun,
             "name": str(row),
-            "soft": row.soft_deletes,
+            "soft": self.is_soft(row),
             "hangers": self.get_hangers(row),
-            "blocked": self.get_door().used_by(row, hard=False),
-            "held": self.get_door().used_by(row, hard=True) if row.soft_deletes else [],
+            "blocked": self.get_door().used_by(row, hard=self.only_for_good),
+            "held": self.get_door().used_by(row, hard=True) if self.is_soft(row) else [],
             "action": self.request.path,
-            "back": row.get_absolute_url(),
+            "back": self.get_back(row),
             "hard": self.request.POST.get("hard") == "true",
             "typed": self.request.POST.get("confirm_name", ""),
         }

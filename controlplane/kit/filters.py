@@ -49,6 +49,10 @@ class ManyField(forms.MultipleChoiceField):
         super().__init__(**kwargs)
         self.accepts = accepts
 
+    def to_python(self, value: Any) -> list[str]:
+        """The values; a field that was left empty is none."""
+        return [text for text in super().to_python(value) if text]
+
     def valid_value(self, value: Any) -> bool:
         """Whether a value may be asked for."""
         return self.accepts(str(value))
@@ -179,7 +183,7 @@ def _chosen_words(words: list[str]) -> str:
 
 
 def _many_chip(name: str, item: ManyFilter, request: HttpRequest) -> dict[str, Any]:
-    chosen = request.GET.getlist(name)
+    chosen = list(dict.fromkeys(value for value in request.GET.getlist(name) if value))
     options = item.options_for(request)
     known = {value for value, _ in options}
     options += [(value, value) for value in chosen if value not in known]
@@ -188,6 +192,8 @@ def _many_chip(name: str, item: ManyFilter, request: HttpRequest) -> dict[str, A
         "label": item.label,
         "kind": "many",
         "looks": item.looks,
+        # Words beyond those that are offered can be typed.
+        "free": item.array,
         "options": [
             {"value": value, "label": text, "checked": value in chosen} for value, text in options
         ],
@@ -226,7 +232,7 @@ def bar(filterset: Any, request: HttpRequest) -> dict[str, Any]:
         if isinstance(item, ManyFilter)
     ]
     # A filter that offers nothing is for links and the API; it shows once it is used.
-    chips += [chip for chip in many if chip["options"]]
+    chips += [chip for chip in many if chip["options"] or chip["free"]]
     search = request.GET.get("search", "")
     return {
         "search": search if "search" in filterset.filters else None,

@@ -48,3 +48,26 @@ def release(row: models.Model) -> None:
     """Before a row is deleted for good: links from the trash let go of it."""
     for model, links in _links(row):
         model.of_trash(links).delete()
+
+
+def users(row: models.Model) -> list[dict[str, Any]]:
+    """The rows that use `row` and are not in the trash: {kind, id, name, url}, at most MOST_TOLD of
+    each kind."""
+    found: dict[Any, dict[str, Any]] = {}
+    for model, links in _links(row):
+        side: Any = next(
+            field
+            for field in model._meta.get_fields()
+            if isinstance(field, models.ForeignKey)
+            and field.remote_field.on_delete is models.CASCADE
+        )
+        alive = links.filter(**{f"{side.name}__deleted_at": None}).select_related(side.name)
+        for link in alive.order_by(f"{side.name}__name")[:MOST_TOLD]:
+            user = getattr(link, side.name)
+            found[user.pk] = {
+                "kind": str(user._meta.verbose_name),
+                "id": user.pk,
+                "name": str(user),
+                "url": user.get_absolute_url(),
+            }
+    return list(found.values())

@@ -11,11 +11,29 @@ from controlplane.kit.ids import uuid7
 class ScopedQuerySet(models.QuerySet):
     """Rows of projects; every door starts from `visible_to`."""
 
+    # The projects the rows are narrowed to, for reading a page of a large table (kit.lookup).
+    projects: tuple[Any, ...] = ()
+
     def visible_to(self, user: Any) -> Self:
         """Rows of the projects `user` is a member of; soft-deleted ones left out."""
         path = self.model.project_path
         lookup = "pk__in" if path == "pk" else f"{path}_id__in"
-        return self.alive().filter(**{lookup: list(user.project_roles())})
+        projects = tuple(user.project_roles())
+        found = self.alive().filter(**{lookup: list(projects)})
+        found.projects = projects
+        return found
+
+    def of_project(self, project_id: Any) -> Self:
+        """Only those of one project."""
+        path = self.model.project_path
+        found = self.filter(**{"pk" if path == "pk" else f"{path}_id": project_id})
+        found.projects = (project_id,)
+        return found
+
+    def _clone(self) -> Self:
+        clone: Self = super()._clone()
+        clone.projects = self.projects
+        return clone
 
     def alive(self) -> Self:
         """Rows that are not in the trash."""

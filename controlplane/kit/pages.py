@@ -7,6 +7,7 @@ from django.db.models import QuerySet
 from django.http import Http404, HttpRequest
 
 from controlplane.kit.errors import InvalidInput
+from controlplane.kit.lookup import page_rows
 from controlplane.kit.pagination import (
     DEFAULT_SIZE,
     LARGEST_SIZE,
@@ -48,7 +49,7 @@ def read_page(queryset: QuerySet, request: HttpRequest) -> tuple[list[Any], dict
         )
     count, exact = bounded_count(queryset)
     start = (number - 1) * size
-    rows = list(queryset.order_by(*total_order(queryset))[start : start + size])
+    rows = page_rows(queryset.order_by(*total_order(queryset)), start, start + size)
     if not rows and number > 1:
         raise Http404
     last = min(LAST_PAGE, max(number, -(-count // size)))

@@ -12,6 +12,7 @@ from rest_framework.response import Response
 from rest_framework.utils.urls import remove_query_param, replace_query_param
 
 from controlplane.kit.errors import InvalidInput
+from controlplane.kit.lookup import page_rows
 
 DEFAULT_SIZE = 25
 LARGEST_SIZE = 200
@@ -94,8 +95,7 @@ class ListPagination(BasePagination):
                     code="page_too_deep",
                 )
             start = (self.number - 1) * self.size
-        rows = list(queryset[start : start + self.size + 1])
-        return self._keep(rows)
+        return self._keep(page_rows(queryset, start, start + self.size + 1))
 
     def _page_of_list(self, rows: list[Any]) -> list[Any]:
         self.count, self.exact, self.by_cursor, self.ordering = len(rows), True, False, []

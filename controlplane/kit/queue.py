@@ -14,7 +14,7 @@ from django.conf import settings
 from dramatiq.broker import Consumer, MessageProxy
 from dramatiq.common import current_millis
 from dramatiq.errors import ConnectionClosed, QueueNotFound
-from dramatiq.middleware import AsyncIO, CurrentMessage, ShutdownNotifications
+from dramatiq.middleware import CurrentMessage, ShutdownNotifications
 
 from controlplane.kit.doorbell import bell, connection
 
@@ -59,7 +59,8 @@ class DoorbellBroker(dramatiq.Broker):
     """Carries doorbells over Redis lists."""
 
     def __init__(self) -> None:
-        super().__init__(middleware=[AsyncIO(), CurrentMessage(), ShutdownNotifications()])
+        # Not AsyncIO: its one loop is overwritten by a second consumer and keeps the process alive.
+        super().__init__(middleware=[CurrentMessage(), ShutdownNotifications()])
         self.queues = set()
 
     def declare_queue(self, queue_name: str) -> None:

@@ -5,12 +5,12 @@ from typing import Any, ClassVar
 
 from django.core.exceptions import ValidationError as DjangoValidationError
 from django.db.models import QuerySet
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
 from django.views import View
 
-from controlplane.kit import bulk_views, exporting, filters, pages, tables
+from controlplane.kit import bulk_views, exporting, filters, pages, saved, tables
 from controlplane.kit.errors import from_django
 from controlplane.kit.fragments import fragment_target, wants_fragment
 from controlplane.kit.ids import parse_uuid
@@ -35,8 +35,7 @@ class KitView(View):
 
     def in_project(self, queryset: QuerySet) -> QuerySet:
         """Only those of the current project."""
-        path = self.model.project_path
-        return queryset.filter(**{"pk" if path == "pk" else f"{path}_id": self.project.pk})
+        return queryset.of_project(self.project.pk)
 
     def get_row(self) -> Any:
         """The row of the path: 404 where absent or invisible, 403 where the role forbids."""
@@ -105,6 +104,12 @@ class ListView(KitView):
         require(request.user, permission_name(self.verb, self.model), self.project)
         if "export" in request.GET:
             return exporting.answer(self)
+        if not wants_fragment(request) and (address := saved.opening(request)):
+            return HttpResponseRedirect(address)
+        return self.listing(request)
+
+    def listing(self, request: HttpRequest) -> HttpResponse:
+        """The page or a part of it."""
         queryset = self.in_project(self.get_queryset())
         if wanted := request.GET.get("rows"):
             keys = [key for text in wanted.split(",")[:200] if (key := parse_uuid(text))]
@@ -136,6 +141,10 @@ class ListView(KitView):
         rows, page = pages.read_page(queryset.order_by(*order), self.request)
         query = self.request.GET
         kept = [(name, query[name]) for name in ("ordering", "page_size") if name in query]
+        views = saved.menu(self.request)
+        if views and views["opens"]:
+            # Without a filter the address still says that the whole list is meant.
+            kept.append(("view", saved.WHOLE))
         return {
             "title": self.get_title(),
             "noun": self.noun,
@@ -146,7 +155,8 @@ class ListView(KitView):
             "bulk": bulk_views.bar(self, page),
             "page": page,
             "kept": kept,
-            "bar": filters.bar(filterset, self.request) if filterset is not None else None,
+            "views": views,
+            "bar": self.get_bar(filterset, views),
             "actions": self.get_actions(),
             "empty": self.empty,
             "live_new": self.live_new,
@@ -154,6 +164,15 @@ class ListView(KitView):
             "live_whole": self.live_whole,
             "summary": self.get_summary(),
         }
+
+    def get_bar(self, filterset: Any, views: dict[str, Any] | None) -> dict[str, Any] | None:
+        """The filter bar; where a view opens by itself, clearing leads to the whole list."""
+        if filterset is None:
+            return None
+        bar = filters.bar(filterset, self.request)
+        if views and views["opens"] and bar["clear_url"] == "?":
+            bar["clear_url"] = f"?view={saved.WHOLE}"
+        return bar
 
     def get_table(self, rows: list[Any], order: Sequence[str]) -> Table:
         """The table of these rows."""

@@ -7,13 +7,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 Reply = Callable[[str], None]
-LONGEST_REQUEST = 200
+LONGEST_REQUEST = 2_000
 
 
 class Control:
     """Takes one-line requests on a unix socket and answers each with one line.
 
-    `handlers` maps a request to a function that gets a reply function and may call it later.
+    `handlers` maps a request to a function that gets a reply function and may call it later; one in
+    `takers` also gets what follows its first word.
     """
 
     def __init__(
@@ -21,10 +22,12 @@ class Control:
         path: Path,
         selector: selectors.BaseSelector,
         handlers: dict[str, Callable[[Reply], None]],
+        takers: dict[str, Callable[[str, Reply], None]] | None = None,
     ) -> None:
         self.path = path
         self.selector = selector
         self.handlers = handlers
+        self.takers = takers or {}
         path.unlink(missing_ok=True)
         self.server = socket.socket(socket.AF_UNIX)
         self.server.bind(str(path))
@@ -61,8 +64,11 @@ class Control:
                     return
 
         handler = self.handlers.get(request)
+        word, _, rest = request.partition(" ")
         if handler:
             handler(reply)
+        elif word in self.takers:
+            self.takers[word](rest, reply)
         else:
             reply(f"error unknown request, try one of: {', '.join(self.handlers)}")
 

@@ -1,7 +1,9 @@
 """The supervisor: starts everything in order, keeps it running, and ends it cleanly."""
 
 import contextlib
+import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -65,6 +67,7 @@ class Supervisor:
             self.place.control_socket,
             self.loop.selector,
             {"start model": self.model.requested, "status": self._tell_status},
+            {"instance": self._start_instance},
         )
 
     def _can_start(self, child: Child) -> bool:
@@ -216,6 +219,29 @@ class Supervisor:
                 self.forks.start("instance_lost", command)
             except OSError:
                 self.lost_workers.append(pid)
+
+    def _start_instance(self, rest: str, reply: Reply) -> None:
+        """Fork an instance for the fleet. It is watched there; here it is only ended with us."""
+        try:
+            asked = json.loads(rest)
+            name, command = str(asked["name"]), [str(word) for word in asked["command"]]
+        except (ValueError, KeyError, TypeError):
+            return reply("error this is no instance")
+        if command[:1] != ["worker"] or not re.fullmatch(r"instance-[0-9a-f-]{36}", name):
+            return reply("error only instances can be started")
+        if not self.is_ready or self.loop.stop_signals or not self.forks.poll():
+            return reply("error the supervisor is busy, try again")
+        try:
+            pid = self.forks.start(name, command)
+        except OSError as error:
+            return reply(f"error {error}")
+        child = Child(name, lambda: pid, lambda _: None, pid=pid, stop_signal=signal.SIGINT)
+        child.restarts = 0
+        self.loop.children = [
+            each for each in self.loop.children if each.pid or not each.name.startswith("instance-")
+        ]
+        self.loop.children.append(child)
+        return reply(f"started {pid}")
 
     def _tell_status(self, reply: Reply) -> None:
         """What runs, for tests, the benchmark and people with a question."""

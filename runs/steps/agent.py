@@ -3,18 +3,21 @@
 import asyncio
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from agents.calls import call_model
 from agents.loop import run_agent
 from agents.outcome import LoopPorts, ModelReply, ToolReply
-from agents.providers.contract import ModelRequest, ProviderError, ToolDefinition
+from agents.providers.contract import ModelRequest, ProviderError
 from agents.spec import AgentSpec
 from controlplane.kit import gate
 from controlplane.kit.json import dumps, money
+from runs.nesting import BLOCK, Nesting, definition_of, own
 from runs.reading import agent_of, callable_of, model_key, prices_of, secrets_of
 from runs.steps.tool import ToolStep, call_context, call_record, declare, end_badly
 from runs.work import Done, StepFailed, StepWork
+from tools import limits
 from tools.calling import call_tool, call_tool_blocking
 from tools.calls import ToolCallable, ToolError
 
@@ -46,13 +49,15 @@ async def work_async(step: StepWork) -> Done:
         key, hosts = await asyncio.to_thread(model_key, spec)
     # Asked at every start: a step that was given back, or waited for a person, is no new attempt.
     kept = await asyncio.to_thread(step.worker.store.checkpoints, step)
-    ports = Ports(step, spec, tools, sum(point["kind"] == "model" for point in kept))
+    nesting, kept = Nesting(step, kept), own(kept)
+    made = sum(point["kind"] == "model" for point in kept)
+    ports = Ports(step, spec, tools, made, nesting=nesting, line=(spec.slug,))
     try:
         outcome = await run_agent(
             spec,
             prompt,
             ports=ports,
-            tools=[_definition(t) for t in tools.values()],
+            tools=[definition_of(t) for t in tools.values()],
             checkpoints=kept,
             api_key=key,
             allowed_hosts=hosts,
@@ -88,20 +93,29 @@ def _tool(step: StepWork, slug: str) -> ToolCallable:
     return callable_of(pinned["version"])
 
 
-def _definition(tool: ToolCallable) -> ToolDefinition:
-    return ToolDefinition(tool.slug, tool.description or tool.name, dict(tool.input_schema))
-
-
 class Ports(LoopPorts):
-    """The loop's surroundings in a step of a run."""
+    """The loop's surroundings in a step of a run. `made` counts the model calls before a crash;
+    `first` is the number its calls begin with, `line` the agents that ask each other, itself
+    last."""
 
     def __init__(
-        self, step: StepWork, spec: AgentSpec, tools: Mapping[str, ToolCallable], made: int
+        self,
+        step: StepWork,
+        spec: AgentSpec,
+        tools: Mapping[str, ToolCallable],
+        made: int,
+        *,
+        nesting: Nesting,
+        first: int = 0,
+        line: tuple[str, ...] = (),
     ) -> None:
         self.step = step
         self.spec = spec
         self.tools = tools
         self.turn = made
+        self.nesting = nesting
+        self.first = first
+        self.line = line
 
     async def call_model(self, request: ModelRequest) -> ModelReply:
         """Call the model; every call leaves a row, also one that failed."""
@@ -162,16 +176,15 @@ class Ports(LoopPorts):
         self, slug: str, arguments: dict[str, Any], call_id: str, *, ordinal: int
     ) -> ToolReply:
         """Call a tool under its own effect; a failure is told to the model."""
-        step, tool = self.step, self.tools[slug]
+        step, tool, ordinal = self.step, self.tools[slug], self.first + ordinal
         call = ToolStep(step, tool, arguments, call_context(step, tool, ordinal), ordinal)
+        call.context.call_agent = partial(self.nesting.ask, ordinal=ordinal, line=self.line)
         if tool.secret_names:
             call.context.secrets = await asyncio.to_thread(secrets_of, tool, step.run.project_id)
-        if call.is_declared:
-            step.open_effects[ordinal] = tool.effect_class
-            kept = await asyncio.to_thread(declare, call)
+        try:
+            kept = await self._cleared(call)
             if kept is not None:
                 return ToolReply(kept.output)
-        try:
             result = await self._made(call)
         except ToolError as exc:
             failure = await asyncio.to_thread(end_badly, call, exc)
@@ -182,7 +195,23 @@ class Ports(LoopPorts):
         if call.is_declared:
             await asyncio.to_thread(step.worker.store.fulfil, step, ordinal, result.output)
         step.spent.calls.append(call_record(call, "succeeded", result.latency_ms, ""))
-        return ToolReply(result.output)
+        return ToolReply(result.output, cost=result.cost)
+
+    async def _cleared(self, call: ToolStep) -> Done | None:
+        """Wait for the call's place in time and declare it; its result where it was made before."""
+        while True:
+            place = None
+            if call.is_limited:
+                seconds = call.tool.timeout_seconds
+                place = await limits.wait(call.tool, within_seconds=seconds)
+            if call.is_declared:
+                self.step.open_effects[call.ordinal] = call.tool.effect_class
+                if (kept := await asyncio.to_thread(declare, call)) is not None:
+                    return kept
+            if place is None or not place.is_lost:
+                return None
+            if call.is_declared:
+                await asyncio.to_thread(self.step.worker.store.withdraw, self.step, call.ordinal)
 
     async def _made(self, call: ToolStep) -> Any:
         if call.tool.pool == "io":
@@ -193,8 +222,11 @@ class Ports(LoopPorts):
 
     async def save_checkpoint(self, ordinal: int, kind: str, content: dict[str, Any]) -> None:
         """Keep it under the lease."""
-        step = self.step
-        await asyncio.to_thread(step.worker.store.save_checkpoint, step, ordinal, kind, content)
+        step, number = self.step, self.first + ordinal
+        if self.first and ordinal >= BLOCK - 1:
+            message = f"{self.spec.slug} made more calls than an asked agent may."
+            raise StepFailed(message, code="limit_turns", is_retryable=False)
+        await asyncio.to_thread(step.worker.store.save_checkpoint, step, number, kind, content)
 
     async def check_model(self, request: ModelRequest) -> gate.Verdict:
         """The policy's word on a model call."""

@@ -4,15 +4,19 @@ import asyncio
 import hashlib
 import uuid
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from controlplane.kit import gate
 from controlplane.kit.ids import uuid7
 from controlplane.kit.json import dumps
-from runs.reading import callable_of, secrets_of
-from runs.work import Done, NeedsReconcile, StepFailed, StepWork
+from runs.limiting import reach, reach_blocking
+from runs.nesting import Nesting
+from runs.reading import callable_of, hold_definition, secrets_of
+from runs.work import Done, NeedsReconcile, StepFailed, StepWork, Waits
 from tools.calling import call_tool, call_tool_blocking
 from tools.calls import CallContext, Result, ToolCallable, ToolError
+from tools.models import Kind
 
 EFFECT_NAMESPACE = uuid.UUID("6f1b1f0e-5b0a-4c5e-9a56-2f0f9d0c7b11")
 
@@ -20,16 +24,29 @@ EFFECT_NAMESPACE = uuid.UUID("6f1b1f0e-5b0a-4c5e-9a56-2f0f9d0c7b11")
 def is_instant(step: StepWork) -> bool:
     """Whether the tool is a function that is over at once and changes nothing outside."""
     step.subject = tool = callable_of(step.run.pins["tools"][step.node.fields["tool"]]["version"])
-    return tool.pool == "inline" and tool.effect_class == "read"
+    return tool.pool == "inline" and tool.effect_class == "read" and not tool.rate_limit
 
 
-def work(step: StepWork) -> Done:
+def work(step: StepWork) -> Done | Waits:
     """The tool's output; for tools that need a thread, or that are over at once."""
     call = begin(step)
-    if call.is_declared:
-        kept = declare(call)
-        if kept is not None:
-            return kept
+    is_in_time = False
+    while not is_in_time:
+        place = None
+        if call.is_limited:
+            try:
+                place = reach_blocking(step, call.tool)
+            except ToolError as exc:
+                raise end_badly(call, exc) from exc
+            if isinstance(place, Waits):
+                return place
+        if call.is_declared:
+            kept = declare(call)
+            if kept is not None:
+                return kept
+        is_in_time = place is None or not place.is_lost
+        if not is_in_time and call.is_declared:
+            step.worker.store.withdraw(step, call.ordinal)
     try:
         result = call_tool_blocking(call.tool, call.arguments, context=call.context)
     except ToolError as exc:
@@ -37,17 +54,33 @@ def work(step: StepWork) -> Done:
     return end_well(call, result)
 
 
-async def work_async(step: StepWork) -> Done:
+async def work_async(step: StepWork) -> Done | Waits:
     """The tool's output; for tools that wait on the network."""
     call = begin(step)
+    if call.tool.kind == Kind.AGENT:
+        call.context.call_agent = partial(Nesting(step).ask, ordinal=call.ordinal, line=())
     if call.tool.secret_names:
         call.context.secrets = await asyncio.to_thread(secrets_of, call.tool, step.run.project_id)
-    if call.is_declared:
-        # From here on nobody cuts the step off: what is declared must be known to have happened.
-        step.open_effects[call.ordinal] = call.tool.effect_class
-        kept = await asyncio.to_thread(declare, call)
-        if kept is not None:
-            return kept
+    is_in_time = False
+    while not is_in_time:
+        place = None
+        if call.is_limited:
+            try:
+                place = await reach(step, call.tool)
+            except ToolError as exc:
+                raise await asyncio.to_thread(end_badly, call, exc) from exc
+            if isinstance(place, Waits):
+                return place
+        if call.is_declared:
+            # From here on nobody cuts the step off: what is declared must be known to have
+            # happened.
+            step.open_effects[call.ordinal] = call.tool.effect_class
+            kept = await asyncio.to_thread(declare, call)
+            if kept is not None:
+                return kept
+        is_in_time = place is None or not place.is_lost
+        if not is_in_time and call.is_declared:
+            await asyncio.to_thread(step.worker.store.withdraw, step, call.ordinal)
     try:
         result = await call_tool(call.tool, call.arguments, context=call.context)
     except ToolError as exc:
@@ -74,6 +107,11 @@ class ToolStep:
     def is_declared(self) -> bool:
         """Whether the call may change something outside and so is written down first."""
         return self.tool.effect_class != "read" and not self.context.simulate
+
+    @property
+    def is_limited(self) -> bool:
+        """Whether the call needs a place in time."""
+        return self.tool.rate_limit is not None and not self.context.simulate
 
     @property
     def args_sha256(self) -> str:
@@ -183,6 +221,8 @@ def end_badly(call: ToolStep, exc: ToolError) -> Exception:
     """What the failure of a call means for the step: repeat, give up, or ask a person."""
     step = call.step
     step.spent.calls.append(call_record(call, "failed", exc.latency_ms or 0, exc.code))
+    if exc.definition is not None and call.tool.tool_id is not None:
+        hold_definition(call.tool.tool_id, exc.definition)
     if call.is_declared and exc.fate != "unknown":
         step.worker.store.withdraw(step, call.ordinal)
     if call.is_declared and exc.fate == "unknown" and call.tool.effect_class != "idempotent":

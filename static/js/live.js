@@ -1,6 +1,7 @@
 // One socket for the subject of the page (<body data-live="/ws/runs/<id>?after=12">). A message is
-// a doorbell: it becomes a DOM event, and elements that asked for it fetch themselves anew, at most
-// twice a second, never under somebody's hands.
+// a doorbell: elements that asked for its type fetch themselves anew, at most twice a second, never
+// under somebody's hands. Messages are gathered for a moment first, so that a hundred a second cost
+// no more than a few.
 (() => {
   'use strict';
   const path = document.body.dataset.live;
@@ -9,12 +10,16 @@
   const dot = document.getElementById('live-state');
   const WORDS = { live: 'Live', reconnecting: 'Reconnecting', offline: 'Offline' };
   const PAUSE = 500;
+  const GATHER = 100;
+  // With so many at once, all that is on the page is looked at instead of each message.
+  const FLOOD = 1_000;
   const url = new URL(path, location.href);
   url.protocol = location.protocol === 'https:' ? 'wss:' : 'ws:';
   let last = Number(url.searchParams.get('after') ?? -1);
   let tries = 0;
   let silence;
   let socket;
+  let retryTimer;
 
   function show(state) {
     if (!dot) return;
@@ -64,35 +69,52 @@
     }
   }
 
-  // Rows of a list: those that changed are fetched together, twice a second at most.
+  // Rows of a list: those that changed are fetched together, twice a second at most, and not again
+  // before the last answer is there.
   const changed = new Set();
   let rowsTimer;
+  let asking = false;
+
+  const about = (message) => message.run ?? message.agent ?? message.approval;
+  const rowOf = (id) => id && document.getElementById(`row-${id}`);
 
   function markRow(message) {
     const list = document.querySelector('[data-live-rows]');
-    const row = list && message.run && document.getElementById(`row-${message.run}`);
-    if (!row || !message.type.startsWith(list.dataset.liveRows)) return;
-    changed.add(message.run);
+    if (!list || !rowOf(about(message))) return;
+    if (!list.dataset.liveRows.split(',').some((prefix) => message.type.startsWith(prefix))) return;
+    changed.add(about(message));
     rowsTimer ??= setTimeout(fetchRows, PAUSE);
   }
 
-  function fetchRows() {
+  async function fetchRows() {
     rowsTimer = undefined;
-    const held = document.querySelector('[data-live-rows] tr:hover, [data-live-rows] tr:focus-within')?.id;
-    const now = [...changed].filter((id) => `row-${id}` !== held);
-    if (changed.size && !document.hidden) rowsTimer = setTimeout(fetchRows, PAUSE);
-    if (!now.length || document.hidden) return;
-    for (const id of now) changed.delete(id);
-    const address = new URL(location.href);
-    address.searchParams.set('rows', now.slice(0, 200).join(','));
-    window.htmx.ajax('GET', address.pathname + address.search, { target: 'body', swap: 'none' });
+    if (document.hidden || asking) return;
+    const held = document.querySelector('[data-live-rows] tr:is(:hover, :focus-within, :has([popover]:popover-open))')?.id;
+    const now = [...changed].filter((id) => `row-${id}` !== held && rowOf(id)).slice(0, 200);
+    for (const id of [...changed]) if (now.includes(id) || !rowOf(id)) changed.delete(id);
+    if (now.length) {
+      const address = new URL(location.href);
+      address.searchParams.set('rows', now.join(','));
+      asking = true;
+      try {
+        await window.htmx.ajax('GET', address.pathname + address.search, { target: 'body', swap: 'none' });
+      } catch {
+        // A toast has said so; the rows are asked for again with the next change.
+        for (const id of now) changed.add(id);
+        return;
+      } finally {
+        asking = false;
+      }
+    }
+    if (changed.size) rowsTimer ??= setTimeout(fetchRows, PAUSE);
   }
 
   // New rows wait behind a counter.
-  function countNew(message) {
+  function countNew(messages) {
     for (const button of document.querySelectorAll('[data-live-count]')) {
-      if (message.type !== button.dataset.liveCount) continue;
-      const count = Number(button.dataset.count ?? 0) + 1;
+      const fresh = messages.filter((message) => message.type === button.dataset.liveCount && !rowOf(about(message)));
+      if (!fresh.length) continue;
+      const count = Number(button.dataset.count ?? 0) + fresh.length;
       button.dataset.count = String(count);
       button.textContent = `${count.toLocaleString('en')} new ${button.dataset.noun}${count === 1 ? '' : 's'}`;
       button.hidden = false;
@@ -103,6 +125,24 @@
     for (const element of document.querySelectorAll('[data-live-refresh][id]')) {
       mark(element.dataset.liveRefresh.split(',')[0].trim());
     }
+  }
+
+  let inbox = [];
+  let inboxTimer;
+
+  function workThrough() {
+    const messages = inbox;
+    inbox = [];
+    inboxTimer = undefined;
+    countNew(messages);
+    if (messages.length > FLOOD) {
+      markAll();
+      for (const row of document.querySelectorAll('[data-live-rows] tr[id^="row-"]')) changed.add(row.id.slice(4));
+      rowsTimer ??= setTimeout(fetchRows, PAUSE);
+      return;
+    }
+    for (const type of new Set(messages.map((message) => message.type))) mark(type);
+    for (const message of messages) markRow(message);
   }
 
   // --- the socket
@@ -116,11 +156,8 @@
     }
     if (message.seq <= last) return;
     last = message.seq;
-    mark(message.type);
-    markRow(message);
-    countNew(message);
-    document.body.dispatchEvent(new CustomEvent(`live:${message.type}`, { detail: message }));
-    document.body.dispatchEvent(new CustomEvent('live:any', { detail: message }));
+    inbox.push(message);
+    inboxTimer ??= setTimeout(workThrough, GATHER);
   }
 
   function listen() {
@@ -130,6 +167,7 @@
   }
 
   function connect() {
+    retryTimer = undefined;
     if (last >= 0) url.searchParams.set('after', last);
     socket = new WebSocket(url);
     socket.onopen = () => {
@@ -155,12 +193,23 @@
       show(navigator.onLine ? 'reconnecting' : 'offline');
       const ceiling = Math.min(30_000, 500 * 2 ** tries);
       tries += 1;
-      setTimeout(connect, ceiling / 2 + Math.random() * (ceiling / 2));
+      retryTimer = setTimeout(connect, ceiling / 2 + Math.random() * (ceiling / 2));
     };
   }
 
+  // The network is back: do not wait for the pause to end.
+  function hurry() {
+    if (socket.readyState !== WebSocket.CLOSED || retryTimer === undefined) return;
+    clearTimeout(retryTimer);
+    tries = 0;
+    connect();
+  }
+
   addEventListener('offline', () => show('offline'));
-  addEventListener('online', () => { if (socket.readyState !== WebSocket.OPEN) show('reconnecting'); });
+  addEventListener('online', () => {
+    if (socket.readyState !== WebSocket.OPEN) show('reconnecting');
+    hurry();
+  });
   document.addEventListener('visibilitychange', () => {
     if (document.hidden) return;
     if (changed.size) rowsTimer ??= setTimeout(fetchRows, 0);

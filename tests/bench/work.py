@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.bench.lists import w6
 from tests.bench.world import World
 
 MILLION = 1_000_000
@@ -121,4 +122,11 @@ FIGURES = [
     Figure("W7", "answer to first line of the step", w7, {"p50_ms": 4.0}),
     Figure("W3", "100 chained steps", w3, {"ms_per_step": 2.0}),
     Figure("W2", "300 runs of 3 steps", w2, {"runs_per_s": 340, "steps_per_s": 1020}, True),
+    # Last, for it leaves a million runs behind.
+    Figure(
+        "W6",
+        "first page of a million runs",
+        w6,
+        {"api_p50_ms": 15, "api_p95_ms": 50, "html_p50_ms": 100, "html_p95_ms": 200, "seed_s": 180},
+    ),
 ]

@@ -14,11 +14,12 @@ from controlplane.kit.models import BulkJob
 from governance import approvals
 from governance.models import AuditEntry
 from projects import keys, services
-from projects.models import Membership, Project
+from projects.models import Membership, Project, SavedView
 from projects.people import User
 from projects.roles import Role
 from runs.models import Effect, Step
 from tests.support.cast import join, make_user
+from tools.models import ToolServer
 
 _NAMED = re.compile(r"\{(\w+)\}")
 
@@ -99,9 +100,53 @@ class World:
         """A deleted tool."""
         return self.makers["tool"](slug="gone", deleted_at=timezone.now()).pk
 
+    def make_held_tool(self) -> Any:
+        """A tool whose current version is in quarantine."""
+        tool = self.makers["tool"](slug="held")
+        tool.versions.update(approval="quarantined")
+        return tool.pk
+
+    def make_server(self) -> Any:
+        """An MCP server that offers a tool, at an address that nobody may call."""
+        offered = {
+            "name": "add",
+            "title": "",
+            "description": "Add.",
+            "input_schema": {"type": "object"},
+            "output_schema": None,
+            "annotations": {},
+            "sha256": "0" * 64,
+            "fault": "",
+        }
+        return ToolServer.objects.create(
+            project=self.project,
+            name="Probe",
+            url="http://127.0.0.1:9/mcp",
+            discovered=[offered],
+        ).pk
+
+    def make_trashed_server(self) -> Any:
+        """A deleted MCP server."""
+        return ToolServer.objects.create(
+            project=self.project, name="Gone", url="http://h/mcp", deleted_at=timezone.now()
+        ).pk
+
     def make_agent(self) -> Any:
         """An agent."""
         return self.makers["agent"]().pk
+
+    def make_deployed(self) -> Any:
+        """An agent whose version 1 is live in dev."""
+        agent = self.makers["agent"](slug="deployed")
+        Deployment.objects.create(
+            project=self.project,
+            agent=agent,
+            target_version=agent.current,
+            live_version=agent.current,
+            phase=Deployment.Phase.AVAILABLE,
+            environment=self.project.environments.get(name="dev"),
+        )
+        return agent.pk
 
     def make_trashed_agent(self) -> Any:
         """A deleted agent."""
@@ -135,6 +180,19 @@ class World:
         """A run that failed."""
         ended = timezone.now() - timedelta(minutes=1)
         return self.makers["run"](status="failed", ended_at=ended).pk
+
+    def make_queue(self) -> Any:
+        """The name of the queue that everybody has."""
+        return "shared"
+
+    def make_parked_run(self) -> Any:
+        """A run whose one step was parked."""
+        run = self.makers["run"](status="waiting", open_steps=1)
+        Step.objects.create(
+            run=run, node="work", kind="tool", name="Work", status="parked", reason="crashed",
+            crash_count=3,
+        )  # fmt: skip
+        return run.pk
 
     def make_doubt(self) -> Any:
         """A call that may or may not have happened, in a run that waits for a word on it."""
@@ -171,6 +229,16 @@ class World:
     def make_table(self) -> Any:
         """The name of a list."""
         return "runs"
+
+    def make_view(self) -> Any:
+        """A view of the runs that the owner shares."""
+        facts = {"table": "runs:list", "name": "Late", "query": "status=timed_out"}
+        made = SavedView.objects.create(project=self.project, user=self.own, shared=True, **facts)
+        return made.pk
+
+    def make_kind(self) -> Any:
+        """What of the trash is shown."""
+        return "tools"
 
     def make_nobody(self) -> Any:
         """An id that stands for nothing."""

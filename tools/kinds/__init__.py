@@ -9,7 +9,9 @@ from django.utils.module_loading import import_string
 from tools.calls import Call, Pool, Result
 
 KINDS = {
+    "agent": "tools.kinds.agent.Agent",
     "http": "tools.kinds.http.Http",
+    "mcp": "tools.kinds.mcp.Mcp",
     "python": "tools.kinds.python.Python",
 }
 
@@ -19,6 +21,10 @@ class Kind(Protocol):
 
     def clean(self, config: Mapping[str, Any]) -> dict[str, Any]:
         """The config with its defaults; InvalidInput with a fault for each wrong key."""
+
+    def ready(self, version: Any) -> Mapping[str, Any]:
+        """What a call of a stored version needs, read from the database before the call: its
+        config, and where its kind keeps more elsewhere, that too."""
 
     def pool(self, config: Mapping[str, Any]) -> Pool:
         """Where a call runs: "io" awaits, "cpu" needs a thread, "inline" is over at once."""

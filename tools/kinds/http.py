@@ -21,6 +21,10 @@ class Http:
         """See `tools.http.config.clean`."""
         return config.clean(given)
 
+    def ready(self, version: Any) -> Mapping[str, Any]:
+        """The config says everything."""
+        return version.config
+
     def pool(self, given: Mapping[str, Any]) -> Pool:
         """Calls wait on the network."""
         return "io"

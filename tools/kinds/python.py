@@ -31,6 +31,10 @@ class Python:
             raise InvalidInput(faults[0].message, errors=faults)
         return {"function": name}
 
+    def ready(self, version: Any) -> Mapping[str, Any]:
+        """The config says everything."""
+        return version.config
+
     def pool(self, config: Mapping[str, Any]) -> Pool:
         """As the function declares."""
         found = registry.get(config["function"])

@@ -88,7 +88,7 @@ def test_each_built_in_function_can_be_a_tool(api, project, function):
     [
         ({"colour": "red"}, {("colour", "unknown_field")}),
         ({"kind": "carrier-pigeon"}, {("kind", "invalid_choice")}),
-        ({"kind": "mcp"}, {("kind", "invalid_choice")}),
+        ({"kind": "soap"}, {("kind", "invalid_choice")}),
         ({"slug": "Not A Slug"}, {("slug", "invalid")}),
         ({"config": {"url": "ftp://x"}}, {("config.url", "invalid_url")}),
         ({"config": "x"}, {("config", "invalid")}),

@@ -54,11 +54,14 @@ class EgressTooLarge(EgressError):
 
 
 def find(exc: BaseException | None) -> EgressError | None:
-    """The egress error behind an exception that a client library wrapped, or None."""
+    """The egress error behind an exception that a client library wrapped, or in a group of them;
+    None where there is none."""
     seen: set[int] = set()
     while exc is not None and id(exc) not in seen:
         if isinstance(exc, EgressError):
             return exc
+        if isinstance(exc, BaseExceptionGroup):
+            return next((found for one in exc.exceptions if (found := find(one))), None)
         seen.add(id(exc))
         exc = exc.__cause__ or exc.__context__
     return None

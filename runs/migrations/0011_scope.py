@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('runs', '0008_effect_resolution'),
+        ('runs', '0010_list_indexes'),
     ]
 
     operations = [

@@ -1,0 +1,1 @@
+"""Tools in runs: limits, servers and agents, with real processes on both sides."""
