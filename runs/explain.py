@@ -182,6 +182,7 @@ WAITS: Mapping[str, Callable[[OpenStep], str]] = {
     "form": _form,
     "rate_limited": _rate_limited,
     "timer": lambda step: f"waits{_until(step.wake_at)}",
+    "items": lambda step: "works through its items",
     "child": lambda step: "waits for another run",
 }
 

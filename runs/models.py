@@ -134,7 +134,7 @@ class Run(models.Model):
                     "ended_at",
                     "cost",
                     "started_by_id",
-                ],  # fmt: skip
+                ],
                 name="run_list",
             ),
             # What lists are narrowed by besides is counted without reading the wide rows, too.
