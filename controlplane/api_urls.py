@@ -21,8 +21,8 @@ from runs.joined_api import RunsOfAgent, RunsOfWorkflow
 from runs.queues_api import QueueViewSet
 from runs.reconcile_api import ReconciliationViewSet
 from tools.api import ToolViewSet
-from workflows.api import WorkflowViewSet
 from tools.server_api import ToolServerViewSet
+from workflows.api import WorkflowViewSet
 
 router = SimpleRouter()
 router.trailing_slash = "/?"
