@@ -155,8 +155,8 @@ def _approval(step: OpenStep) -> str:
 
 
 def _reconcile(step: OpenStep) -> str:
-    call = f" of {step.what}" if step.what else ""
-    return f"waits for a person to say, under Reconcile, whether its cut-off call{call} happened"
+    call = f"called {step.what}" if step.what else "made its call"
+    return f"may or may not have {call}; a person must say so under Reconcile"
 
 
 def _signal(step: OpenStep) -> str:

@@ -16,11 +16,14 @@ CONFIGS: dict[str, dict[str, Any]] = {
     },
     Kind.PYTHON: {"function": "echo"},
     Kind.MCP: {"server": "", "name": ""},
+    Kind.AGENT: {"agent": ""},
 }  # fmt: skip
 HELP = {
     Kind.HTTP: "{x} in the URL, query, headers or body takes the argument x.",
     Kind.PYTHON: "function is one of: ",
-    Kind.MCP: "server is the id of a tool server, name one of its tools.",
+    Kind.MCP: "server is the id of a tool server, name one of its tools; easier is to import it "
+    "on the server's page.",
+    Kind.AGENT: "agent is the slug of a model agent, which then works on the argument prompt.",
 }
 
 
@@ -77,9 +80,3 @@ class ToolForm(DialogForm):
         body = super().body()
         body["input_schema"] = body["input_schema"] or {"type": "object"}
         return body
-
-
-class TestForm(DialogForm):
-    """Arguments for one call from the test console."""
-
-    arguments = JsonField(label="Arguments", required=True)

@@ -1,10 +1,11 @@
 """What became of a tool's calls, counted from the calls themselves."""
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+from django.apps import apps
 from django.db.models import Aggregate, Count, F, FloatField, Q, QuerySet, Sum
 from django.db.models.functions import TruncDay
 
@@ -55,6 +56,51 @@ def usage(tool: Tool, since: datetime, until: datetime) -> dict[str, Any]:
             .order_by("-calls", "error_code")[:_MOST_GROUPS]
         ],
     }
+
+
+def bars(days: list[dict[str, Any]], until: date, count: int) -> list[dict[str, Any]]:
+    """A bar for each of `count` days up to `until`, empty ones too: {at, x, width, calls, errors}
+    and the heights of good and bad calls in hundredths of the highest day."""
+    by_day = {day["at"].date(): day for day in days}
+    highest = max((day["calls"] for day in days), default=0) or 1
+    found = []
+    for place in range(count):
+        at = until - timedelta(days=count - 1 - place)
+        day = by_day.get(at) or {"calls": 0, "errors": 0}
+        bad = 100 * day["errors"] / highest
+        good = 100 * (day["calls"] - day["errors"]) / highest
+        found.append(
+            {
+                "at": at,
+                "x": round(100 * place / count, 3),
+                "width": round(80 / count, 3),
+                "calls": day["calls"],
+                "errors": day["errors"],
+                "good": round(good, 2),
+                "good_y": round(100 - good, 2),
+                "bad": round(bad, 2),
+                "bad_y": round(100 - good - bad, 2),
+            }
+        )
+    return found
+
+
+# Calls hold ids of what lies to the right of this app; their names are asked for by model name.
+_NAMED = {"agent": "agents.Agent", "workflow": "workflows.Workflow"}
+
+
+def named(rows: list[dict[str, Any]], kind: str) -> list[dict[str, Any]]:
+    """The figures of agents or workflows with `name` and `url`; a deleted one keeps its id."""
+    model = apps.get_model(_NAMED[kind])
+    found = model._default_manager.in_bulk([row[kind] for row in rows])
+    return [
+        {
+            **row,
+            "name": str(found.get(row[kind], row[kind])),
+            "url": found[row[kind]].get_absolute_url() if row[kind] in found else "",
+        }
+        for row in rows
+    ]
 
 
 def _by(calls: QuerySet, field: str, name: str) -> list[dict[str, Any]]:

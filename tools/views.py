@@ -1,5 +1,6 @@
 """The pages of tools."""
 
+import itertools
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
@@ -10,6 +11,8 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.utils import timezone
 
+from controlplane.kit import links
+from controlplane.kit.comparison import compare
 from controlplane.kit.dialogs import DeleteDialog, FormDialog
 from controlplane.kit.errors import DomainError
 from controlplane.kit.fragments import wants_fragment
@@ -17,13 +20,16 @@ from controlplane.kit.tables import Column, Verb
 from controlplane.kit.views import DetailView, ListView
 from tools import services
 from tools.api import ToolViewSet
+from tools.console import PREFIX, ArgumentsForm, RawForm, can_be_form
 from tools.filters import ToolFilter
-from tools.forms import TestForm, ToolForm
+from tools.forms import ToolForm
 from tools.models import Tool
 from tools.sample import sample
-from tools.usage import usage
+from tools.usage import bars, named, usage
+from tools.version_views import change_of
 
-USAGE_PERIOD = timedelta(days=30)
+PERIODS = (7, 30, 90)
+VERSIONS_SHOWN = 50
 
 
 class ToolList(ListView):
@@ -62,9 +68,11 @@ class ToolList(ListView):
 
     def get_actions(self) -> list[Verb]:
         """A new tool."""
-        if not self.may("add", self.project):
-            return []
-        return [Verb("New tool", reverse("tools:create"), icon="plus", dialog=True, kind="primary")]
+        found = [Verb("Tool servers", reverse("tools:servers:list"), icon="server")]
+        if self.may("add", self.project):
+            url = reverse("tools:create")
+            found.append(Verb("New tool", url, icon="plus", dialog=True, kind="primary"))
+        return found
 
     def get_menu(self, row: Tool) -> list[Verb]:
         """Changing and deleting."""
@@ -88,20 +96,23 @@ class ToolPage(DetailView):
 
     model = Tool
     crumb = ("Tools", "/tools/")
+    template_name = "tools/detail.html"
     tabs = {
         "definition": ("Definition", "tools/_definition.html"),
         "test": ("Test", "tools/_test.html"),
         "usage": ("Usage", "tools/_usage.html"),
+        "users": ("Used by", "tools/_users.html"),
         "versions": ("Versions", "tools/_versions.html"),
     }
 
     def rows(self) -> QuerySet:
         """With the current version."""
-        return super().rows().select_related("current", "project")
+        return super().rows().select_related("current", "project", "server")
 
     def get_counts(self) -> Mapping[str, int]:
-        """How many versions there are."""
-        return {"versions": self.row.version or 0}
+        """How many versions there are, and how many use it."""
+        self.users = links.users(self.row)
+        return {"versions": self.row.version or 0, "users": len(self.users)}
 
     def get_actions(self) -> list[Verb]:
         """Changing and deleting."""
@@ -125,16 +136,51 @@ class ToolPage(DetailView):
     def get_context(self) -> dict[str, Any]:
         """And what the tab shows."""
         context = super().get_context()
+        context |= change_of(self.row)
+        context["may_approve"] = self.may("approve", self.row)
         if self.tab == "versions":
-            context["versions"] = self.row.versions.all()[:100]
+            context["versions"] = self.versions()
+            context["may_change"] = self.may("change", self.row)
         elif self.tab == "usage":
-            now = timezone.now()
-            context["usage"] = usage(self.row, now - USAGE_PERIOD, now)
+            context |= self.used()
+        elif self.tab == "users":
+            context["users"] = self.users
         elif self.tab == "test":
-            arguments = sample(self.row.input_schema) or {}
-            context["form"] = TestForm(initial={"arguments": arguments}, row=self.row)
-            context["may_test"] = self.may("test", self.row)
+            context |= console(self.request, self.row, self.may("test", self.row))
         return context
+
+    def versions(self) -> list[Any]:
+        """The newest ones, each with what it changed against the one before."""
+        rows = list(self.row.versions.all()[: VERSIONS_SHOWN + 1])
+        for newer, older in itertools.pairwise(rows):
+            newer.changes = compare(older.told(), newer.told())
+        return rows[:VERSIONS_SHOWN]
+
+    def used(self) -> dict[str, Any]:
+        """The figures of a period that the address names, with bars for its days."""
+        now = timezone.now()
+        days = next((d for d in PERIODS if self.request.GET.get("days") == str(d)), PERIODS[1])
+        found = usage(self.row, now - timedelta(days=days), now)
+        return {
+            "usage": found,
+            "days": days,
+            "periods": PERIODS,
+            "bars": bars(found["days"], now.date(), days),
+            "highest": max((day["calls"] for day in found["days"]), default=0),
+            "by_agent": named(found["agents"], "agent"),
+            "by_workflow": named(found["workflows"], "workflow"),
+        }
+
+
+def console(request: HttpRequest, tool: Tool, may_test: bool) -> dict[str, Any]:
+    """The form of the test console: fields where the schema names them, else JSON."""
+    can_choose = can_be_form(tool.input_schema)
+    is_raw = not can_choose or request.GET.get("as") == "json"
+    if is_raw:
+        form: Any = RawForm(initial={"arguments_json": sample(tool.input_schema) or {}}, row=tool)
+    else:
+        form = ArgumentsForm(row=tool)
+    return {"form": form, "is_raw": is_raw, "can_choose": can_choose, "may_test": may_test}
 
 
 class ToolCreate(FormDialog):
@@ -176,7 +222,7 @@ class ToolTest(FormDialog):
 
     model = Tool
     verb = "test"
-    form_class = TestForm
+    form_class = RawForm
 
     def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         """The console is a tab of the tool's page."""
@@ -184,17 +230,22 @@ class ToolTest(FormDialog):
 
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         """Call, and show what was sent and what came back."""
-        form = self.get_form(data=request.POST)
-        result, fault = None, ""
+        is_raw = "arguments_json" in request.POST or not can_be_form(self.row.input_schema)
+        kind = RawForm if is_raw else ArgumentsForm
+        form = kind(data=request.POST, row=self.row)
+        result, fault, faults = None, "", []
         if form.is_valid():
             try:
-                result = services.try_call(
-                    self.row, form.cleaned_data["arguments"], actor=request.user
-                )
+                result = services.try_call(self.row, form.arguments(), actor=request.user)
             except DomainError as error:
                 fault = error.message
+                faults = [one.as_dict() for one in error.errors or ()]
         else:
-            fault = " ".join(form.errors.get("arguments", ["This is no JSON."]))
-        context = {"object": self.row, "form": form, "result": result, "fault": fault}
+            fault = "These arguments cannot be read."
+            faults = [
+                {"field": name.removeprefix(PREFIX), "message": " ".join(words)}
+                for name, words in form.errors.items()
+            ]
+        context = {"object": self.row, "result": result, "fault": fault, "faults": faults}
         name = "tools/_test_result.html" if wants_fragment(request) else "tools/test.html"
         return render(request, name, context)

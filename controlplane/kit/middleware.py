@@ -63,6 +63,8 @@ class DomainErrorMiddleware:
             response = HttpResponse(status=error.status)
             toast = {"toast": {"level": "error", "text": error.message}}
             response.headers["HX-Trigger"] = json.dumps(toast)
+            # The page keeps what it shows: 422 would else be put in its place.
+            response.headers["HX-Reswap"] = "none"
             return response
         if request.method == "POST" and (back := request.headers.get("Referer")):
             messages.error(request, error.message)

@@ -64,7 +64,7 @@ def test_a_queued_run_says_who_could_take_it_and_what_stands_before_it(facts, se
             {"error": "The host is gone.", "wake_at": AT, "attempt": 2},
         ),
         (
-            "waits for a person to say, under Reconcile, whether its cut-off call of pay happened",
+            "may or may not have called pay; a person must say so under Reconcile",
             "reconcile",
             {"what": "pay"},
         ),
