@@ -66,6 +66,8 @@ class Outcome:
     closed: list[Under] = field(default_factory=list)
     # Runs that ended and that a step of another run may wait for.
     ended_children: list[UUID] = field(default_factory=list)
+    # Workflows that may have room for another run now.
+    freed: set[UUID] = field(default_factory=set)
     # Whether somebody may be waiting for this: a run ended or waits.
     is_urgent: bool = False
 
@@ -195,7 +197,7 @@ class Dispatcher:
             for step in taken:
                 take.give_back(step)
             raise
-        outcome.ended_children += self._children_of(conn, ledger, written)
+        self._note_ended(conn, ledger, written, outcome)
         for run_id in list(ledger.runs):
             if run_id in written:
                 self.views.put(ledger.runs[run_id].written(), frontiers[run_id].keep())
@@ -254,7 +256,7 @@ class Dispatcher:
             self.views.put(run.written(), rows)
         outcome.claimed += claimed
         outcome.closed += ledger.closed
-        outcome.ended_children += self._children_of(conn, ledger, ledger.runs)
+        self._note_ended(conn, ledger, ledger.runs, outcome)
         outcome.groups += ledger.groups()
         outcome.is_urgent |= ledger.is_urgent
         outcome.undecided += undecided
@@ -288,12 +290,21 @@ class Dispatcher:
                 ledger, run, graph, lambda run, graph: render_output(conn, self.facts, run, graph)
             )
 
-    def _children_of(
-        self, conn: psycopg.Connection, ledger: Ledger, written: Container[UUID]
-    ) -> list[UUID]:
-        """The runs that have ended here and were started by a step of another run."""
-        ended = [run.id for run in ledger.runs.values() if run.is_terminal and run.id in written]
-        return [run_id for run_id in ended if self.facts.run(conn, run_id).relation == "child"]
+    def _note_ended(
+        self,
+        conn: psycopg.Connection,
+        ledger: Ledger,
+        written: Container[UUID],
+        outcome: Outcome,
+    ) -> None:
+        """Whom the end of a run concerns: a step of another, and runs held back behind it."""
+        for run in ledger.runs.values():
+            if run.is_terminal and run.id in written:
+                facts = self.facts.run(conn, run.id)
+                if facts.relation == "child":
+                    outcome.ended_children.append(run.id)
+                if facts.is_limited:
+                    outcome.freed.add(run.workflow_id)
 
     def _take_ready(
         self, ledger: Ledger, take: Take, taken: list[StepRow]

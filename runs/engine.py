@@ -21,6 +21,7 @@ import psycopg
 
 from controlplane.kit.events import announce
 from controlplane.kit.queue import ring
+from runs.admission import admit
 from runs.dispatch import Claimed, Dispatcher, Outcome
 from runs.facts import Facts
 from runs.lifecycle import Ended, StepRow
@@ -302,6 +303,11 @@ class Engine:
             self._decide(outcome.undecided)
         for run_id in outcome.ended_children:
             tell(*wake_parent(self._connection(), run_id))
+        for workflow_id in outcome.freed:
+            conn = self._connection()
+            with conn.transaction():
+                heard = admit(conn, workflow_id)
+            tell(*heard)
 
     def _decide(self, undecided: list[Ended]) -> None:
         """The run's row was busy: decide as soon as it is free."""

@@ -69,6 +69,8 @@ def explain(
     moment: Moment = NOTHING,
 ) -> str:
     """The sentence."""
+    if status == "queued" and reason == "concurrency":
+        return "Queued: as many runs of its workflow are at work as may be at once."
     if status in LIVE:
         return LIVE[status](moment)
     if status in ("failed", "timed_out"):

@@ -73,6 +73,7 @@ class RunFacts:
     started_by_id: UUID | None
     started_by_type: str
     started_by_name: str
+    is_limited: bool
     # The compiled graph of its version, once it was asked for.
     graph: Graph | None = None
 

@@ -89,6 +89,8 @@ class Run(models.Model):
     started_by_name = models.CharField(max_length=120)
     simulated = models.BooleanField(default=False)
     idempotency_key = models.CharField(max_length=255, null=True)
+    # By what the run is counted against its workflow's limits; null where it has none.
+    concurrency_key = models.CharField(max_length=200, null=True, editable=False)
     request_sha256 = models.CharField(max_length=64, blank=True, default="")
     created_at = models.DateTimeField(default=timezone.now)
     updated_at = models.DateTimeField(default=timezone.now)
@@ -149,6 +151,14 @@ class Run(models.Model):
                 name="run_by_workflow",
             ),
             GinIndex(fields=["tags"], name="run_by_tag", condition=~models.Q(tags=[])),
+            models.Index(
+                fields=["workflow", "-priority", "created_at"],
+                name="run_limited",
+                condition=models.Q(
+                    concurrency_key__isnull=False,
+                    status__in=("queued", "running", "waiting", "paused", "cancelling"),
+                ),
+            ),
             models.Index(
                 fields=["status"],
                 name="run_alive",

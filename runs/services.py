@@ -16,12 +16,14 @@ from controlplane.kit.events import announce
 from controlplane.kit.json import dumps
 from controlplane.kit.queue import ring
 from runs import statements as sql
+from runs.admission import admit_now
 from runs.advance import settle_ending
 from runs.carrying import agent_override, carried, key_bases
 from runs.lifecycle import Ledger, LockedRun
 from runs.models import Effect, Run, Step
 from runs.pinning import pin
 from runs.questions import take_back_on_commit
+from runs.release import tell
 from runs.starting import (
     Rows,
     StartRequest,
@@ -56,7 +58,7 @@ def start(request: StartRequest, *, actor: Any) -> tuple[Run, bool]:
             raise
         return old, False
     run.created_at, run.deadline_at = written[run.pk]
-    _tell(rows.groups(), rows.queues)
+    _tell_start(rows)
     return run, True
 
 
@@ -78,7 +80,7 @@ def start_batch(
     for run in answers:
         if isinstance(run, Run):
             run.created_at, run.deadline_at = written[run.pk]
-    _tell(rows.groups(), rows.queues)
+    _tell_start(rows)
     return answers
 
 
@@ -116,6 +118,13 @@ def _started_before(request: StartRequest) -> Run | None:
             "This idempotency key was used for another request.", code="idempotency_key_reused"
         )
     return found and Run.objects.for_list().get(pk=found.pk)
+
+
+def _tell_start(rows: Rows) -> None:
+    """After commit: as `_tell`; and the first of the runs that are held back are let in."""
+    _tell(rows.groups(), rows.queues)
+    for workflow_id in rows.limited:
+        transaction.on_commit(lambda workflow_id=workflow_id: tell(*admit_now(workflow_id)))
 
 
 def _tell(groups: list[str], queues: Mapping[str, int], *, is_urgent: bool = False) -> None:
@@ -290,7 +299,7 @@ def _go_on_from(
             target=run,
             after={"from": start_from, "new_run": str(new.pk)},
         )
-        _tell(rows.groups(), rows.queues)
+        _tell_start(rows)
     return Run.objects.for_list().get(pk=new.pk), True
 
 

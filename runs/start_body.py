@@ -124,13 +124,21 @@ def _rows(row: tuple[Any, ...]) -> tuple[Workflow, Environment]:
     (
         workflow_id, project_id, slug, name, status, released_id, head_id, project_name,
         project_status, project_frozen, number, state, environment_id, environment_name,
-        protected, environment_frozen,
+        protected, environment_frozen, limit, key, key_limit,
     ) = row  # fmt: skip
     project = Project(
         id=project_id, name=project_name, status=project_status, frozen_at=project_frozen
     )
     workflow = Workflow(
-        id=workflow_id, project=project, slug=slug, name=name, status=status, head_id=head_id
+        id=workflow_id,
+        project=project,
+        slug=slug,
+        name=name,
+        status=status,
+        head_id=head_id,
+        concurrency_limit=limit,
+        concurrency_key=key,
+        concurrency_key_limit=key_limit,
     )
     if released_id is not None:
         # The definition stays unread: its graph is remembered by the version's id.

@@ -19,6 +19,7 @@ from controlplane.kit.json import dumps
 from governance.recorder import actor_facts
 from projects.models import Environment
 from runs import statements as sql
+from runs.admission import HELD, key_of
 from runs.models import Run
 from runs.placing import step_row
 from runs.states import StepStatus
@@ -26,6 +27,7 @@ from workflows.graph import Graph, Node, compile_cached
 from workflows.models import Workflow, WorkflowVersion
 
 LARGEST_INPUT_BYTES = 1024 * 1024
+OPEN = (StepStatus.READY, StepStatus.PENDING, StepStatus.WAITING)
 # What the idempotency keys of sub-workflows begin with; nobody else's may.
 CHILD_KEYS = "child:"
 
@@ -78,6 +80,8 @@ class Rows:
     events: list[dict[str, Any]] = field(default_factory=list)
     audit: list[dict[str, Any]] = field(default_factory=list)
     queues: dict[str, int] = field(default_factory=dict)
+    # Workflows whose runs may have to wait for one another.
+    limited: set[UUID] = field(default_factory=set)
 
     def groups(self) -> list[str]:
         """The live groups to ring after commit."""
@@ -142,8 +146,14 @@ def add_run(
         for node in graph.nodes.values()
     ]
     _count_carried(graph, steps, carried or {})
+    key = key_of(request.workflow, request.input)
+    if key is not None:
+        rows.limited.add(request.workflow.pk)
+        for step in steps:
+            if step["status"] == StepStatus.READY:
+                step["status"] = StepStatus.WAITING
     ready = [s for s in steps if s["status"] == StepStatus.READY]
-    is_open = [s for s in steps if s["status"] in (StepStatus.READY, StepStatus.PENDING)]
+    is_open = [s for s in steps if s["status"] in OPEN]
     project_id = request.workflow.project_id
     data = {
         "status": "queued",
@@ -183,6 +193,8 @@ def add_run(
             "open": len(is_open),
             "busy": len(ready),
             "events": 1 + len(ready),
+            "reason": "" if key is None else HELD,
+            "ckey": key,
         }
     )
     after = {
@@ -223,6 +235,7 @@ def add_run(
         started_by_name=rows.runs[-1]["by_name"],
         simulated=request.simulated,
         idempotency_key=request.idempotency_key,
+        reason=rows.runs[-1]["reason"],
         open_steps=len(is_open),
         busy_steps=len(ready),
         last_seq=1 + len(ready),

@@ -226,23 +226,24 @@ WITH r AS (
     status, end_status, reason, input, pins, tags, priority, parent_id, relation, root_id,
     started_by_type, started_by_id, started_by_name, simulated, idempotency_key, request_sha256,
     created_at, updated_at, deadline_at, open_steps, busy_steps, input_tokens, output_tokens,
-    unpriced_calls, currency, last_seq, last_log_seq)
-  SELECT c.id, c.project, c.workflow, c.version, c.environment, c.trigger, 'queued', '', '',
+    unpriced_calls, currency, last_seq, last_log_seq, concurrency_key)
+  SELECT c.id, c.project, c.workflow, c.version, c.environment, c.trigger, 'queued', '', c.reason,
     c.input, c.pins, c.tags, c.priority, c.parent, c.relation, c.root, c.by_type, c.by_id,
     c.by_name, c.simulated, c.key, c.sha, clock_timestamp(), clock_timestamp(),
     clock_timestamp() + c.deadline * interval '1 s', c.open, c.busy, 0, 0, 0, 'USD',
-    c.events, 0
+    c.events, 0, c.ckey
   FROM jsonb_to_recordset(%(runs)s::jsonb) AS c(id uuid, project uuid, workflow uuid,
     version uuid, environment uuid, trigger text, input jsonb, pins jsonb, tags text[],
     priority smallint, parent uuid, relation text, root uuid, by_type text, by_id uuid,
     by_name text, simulated boolean, key text, sha text, deadline double precision, open int,
-    busy int, events bigint)
+    busy int, events bigint, reason text, ckey text)
   RETURNING id, created_at, deadline_at),
 s AS (
   INSERT INTO step (id, run_id, node, path, position, kind, name, status, reason, attempt,
     crash_count, deps_left, deps_taken, queue, pool, priority, ready_at, undecided, input_tokens,
     output_tokens, unpriced_calls, agent_id, tool_id, output, started_at, ended_at)
-  SELECT c.id, c.run, c.node, '', c.position, c.kind, c.name, c.status, '', 0, 0, c."left",
+  SELECT c.id, c.run, c.node, '', c.position, c.kind, c.name, c.status,
+    CASE WHEN c.status = 'waiting' THEN 'concurrency' ELSE '' END, 0, 0, c."left",
     c.taken, c.queue, c.pool, c.priority,
     CASE WHEN c.status = 'ready' THEN clock_timestamp() END, false, 0, 0, 0, c.agent, c.tool,
     c.output, c.started_at, c.ended_at
@@ -330,7 +331,8 @@ SELECT r.id, r.project_id, r.workflow_id, r.workflow_version_id AS version_id, r
   r.trigger, r.priority, r.tags, r.root_id, r.parent_id, r.relation, r.simulated,
   r.created_at, r.deadline_at,
   r.environment_id, e.name AS environment, e.variables, w.slug AS workflow, v.number AS version,
-  r.started_by_id, r.started_by_type, r.started_by_name
+  r.started_by_id, r.started_by_type, r.started_by_name,
+  r.concurrency_key IS NOT NULL AS is_limited
 FROM run r JOIN environment e ON e.id = r.environment_id JOIN workflow w ON w.id = r.workflow_id
   JOIN workflow_version v ON v.id = r.workflow_version_id
 WHERE r.id = ANY(%s)
@@ -624,11 +626,43 @@ FROM run r WHERE s.run_id = r.id AND s.run_id = %s AND {_STUBBORN} RETURNING s.i
 
 IDLE_RUNNING_RUNS = """
 SELECT r.id FROM run r
-WHERE r.status IN ('queued', 'running', 'cancelling')
+WHERE r.status IN ('queued', 'running', 'cancelling') AND r.reason <> 'concurrency'
   AND r.updated_at < clock_timestamp() - interval '10 s'
   AND NOT EXISTS (SELECT 1 FROM step s WHERE s.run_id = r.id AND (s.status = 'running'
     OR (s.status = 'ready' AND r.status <> 'cancelling') OR s.undecided))
 LIMIT 100
+"""
+
+# Limits on the runs of a workflow. The lock is the workflow's own, held to the end of the counting
+# transaction; its first key sets it apart from other advisory locks.
+LOCK_WORKFLOW = "SELECT pg_advisory_xact_lock(1701, hashtext(%s))"
+
+WORKFLOW_LIMITS = """
+SELECT concurrency_limit AS most, CASE WHEN concurrency_key <> '' THEN concurrency_key_limit END
+  AS most_of_key FROM workflow WHERE id = %s
+"""
+
+RUNS_AT_WORK = """
+SELECT concurrency_key, count(*) FROM run WHERE workflow_id = %s AND concurrency_key IS NOT NULL
+  AND status IN ('queued', 'running', 'waiting', 'paused', 'cancelling')
+  AND reason <> 'concurrency' GROUP BY 1
+"""
+
+HELD_RUNS = """
+SELECT id, concurrency_key FROM run WHERE workflow_id = %s AND concurrency_key IS NOT NULL
+  AND status = 'queued' AND reason = 'concurrency' AND NOT concurrency_key = ANY(%s::text[])
+ORDER BY priority DESC, created_at, id LIMIT 500
+"""
+
+HELD_WORKFLOWS = """
+SELECT DISTINCT workflow_id FROM run WHERE concurrency_key IS NOT NULL AND status = 'queued'
+  AND reason = 'concurrency' LIMIT 500
+"""
+
+LET_IN = """
+UPDATE step SET status = 'ready', reason = '', ready_at = clock_timestamp()
+WHERE run_id = ANY(%s) AND status = 'waiting' AND reason = 'concurrency'
+RETURNING run_id, id, node, queue
 """
 
 COUNT_STEPS = """
@@ -645,7 +679,8 @@ WHERE run_id = %s AND status = 'running' AND worker_id IS NOT NULL
 # What POST /runs must know of its workflow, in one question.
 START_TARGET = """
 SELECT w.id, w.project_id, w.slug, w.name, w.status, w.released_id, w.head_id, p.name, p.status,
-  p.frozen_at, v.number, v.state, e.id, e.name, e.protected, e.frozen_at
+  p.frozen_at, v.number, v.state, e.id, e.name, e.protected, e.frozen_at,
+  w.concurrency_limit, w.concurrency_key, w.concurrency_key_limit
 FROM workflow w JOIN project p ON p.id = w.project_id
   LEFT JOIN workflow_version v ON v.id = w.released_id
   LEFT JOIN environment e ON e.project_id = w.project_id AND e.name = %(environment)s

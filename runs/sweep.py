@@ -11,6 +11,7 @@ import psycopg
 from controlplane.kit.queue import ring
 from runs import release
 from runs import statements as sql
+from runs.admission import admit
 from runs.advance import settle, settle_ending
 from runs.dispatch import render_output
 from runs.facts import Facts
@@ -46,6 +47,7 @@ class Sweeper:
         self._each(sql.UNDECIDED_RUNS, self._decide)
         self._each(sql.MISSED, self._mend(self._catch_up))
         self._each(sql.OVERDUE_RUNS, self._mend(self._end_overdue))
+        self._each(sql.HELD_WORKFLOWS, self._admit)
         self._each(sql.FORSAKEN_RUNS, self._mend(self._end_forsaken))
         self._each(sql.STUBBORN_RUNS, self._mend(self._force_cancel))
         self._each(sql.IDLE_RUNNING_RUNS, self._mend(self._settle_again))
@@ -118,6 +120,12 @@ class Sweeper:
 
     def _recover(self, ledger: Ledger, run: LockedRun) -> set[str]:
         return release.crash(ledger, run, read_rows(self.conn, sql.ORPHANED_STEPS, [run.id]))
+
+    def _admit(self, workflow_id: UUID) -> None:
+        """Runs that ended otherwise than by a worker, or another limit, make room too."""
+        with self.conn.transaction():
+            heard = admit(self.conn, workflow_id)
+        release.tell(*heard)
 
     def _decide(self, run_id: UUID) -> None:
         release.tell(*decide(self.conn, self.facts, run_id))

@@ -26,6 +26,18 @@ class WorkflowForm(DialogForm):
     definition = JsonField(help_text="It may have faults while it is a draft.")
     status = forms.ChoiceField(choices=Workflow.Status.choices)
     tags = TagsField(required=False, help_text="Words between commas.")
+    concurrency_limit = forms.IntegerField(
+        required=False, min_value=1, max_value=100_000, label="Runs at once",
+        help_text="Further runs wait their turn. Empty for no limit.",
+    )  # fmt: skip
+    concurrency_key = forms.CharField(
+        required=False, max_length=2000, label="Counted by",
+        help_text="An expression over the input, such as input.customer.",
+    )  # fmt: skip
+    concurrency_key_limit = forms.IntegerField(
+        required=False, min_value=1, max_value=100_000, label="Runs at once of one value",
+        help_text="Of that expression. Empty for no limit.",
+    )  # fmt: skip
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

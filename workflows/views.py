@@ -128,6 +128,9 @@ class WorkflowPage(DetailView):
             found.append({"label": "Newest", "value": head.number, "note": head.state})
         if limit := self.row.concurrency_limit:
             found.append({"label": "Runs at once", "value": limit})
+        if self.row.concurrency_key and (limit := self.row.concurrency_key_limit):
+            note = f"of {self.row.concurrency_key}"
+            found.append({"label": "Runs at once", "value": limit, "note": note})
         return found
 
     def get_context(self) -> dict[str, Any]:
