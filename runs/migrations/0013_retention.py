@@ -8,7 +8,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('projects', '0005_data_rules'),
-        ('runs', '0011_scope'),
+        ('runs', '0012_concurrency'),
     ]
 
     operations = [
