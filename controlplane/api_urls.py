@@ -20,6 +20,7 @@ from runs.api import RunViewSet
 from runs.joined_api import RunsOfAgent, RunsOfWorkflow
 from runs.queues_api import QueueViewSet
 from runs.reconcile_api import ReconciliationViewSet
+from runs.retention_api import RetentionView
 from tools.api import ToolViewSet
 from tools.server_api import ToolServerViewSet
 from workflows.api import WorkflowViewSet
@@ -65,6 +66,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
         re_path(rf"^analytics/{name}/?$", view.as_view(), name=f"analytics-{name}")
         for name, view in REPORTS.items()
     ),
+    re_path(f"^projects/{ONE}/retention/?$", RetentionView.as_view(), name="project-retention"),
     re_path("^queues/?$", QueueViewSet.as_view(LIST), name="queue-list"),
     re_path(
         f"^queues/{QUEUE}/parked/replay/?$",

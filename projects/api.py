@@ -38,7 +38,10 @@ class ProjectViewSet(ScopedViewSet):
     serializer_class = ProjectSerializer
     filterset_class = ProjectFilter
     ordering_fields = ("created_at", "updated_at", "name", "slug")
-    audit_fields = ("name", "description", "content_capture", "retention_days")
+    audit_fields = (
+        "name", "description", "content_capture", "retention_days", "log_retention_days",
+        "payload_retention_days",
+    )  # fmt: skip
     verbs = {"archive": "archive", "activate": "archive", "leave": "view"}
 
     def create(self, request: Request, *args: Any, **kwargs: Any) -> Response:

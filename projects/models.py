@@ -4,7 +4,7 @@ import re
 from typing import Any
 
 from django.core.exceptions import ValidationError
-from django.core.validators import RegexValidator
+from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
 from django.utils import timezone
 
@@ -20,6 +20,7 @@ slug_rule = RegexValidator(
 )
 
 
+DAYS = [MinValueValidator(1), MaxValueValidator(3650)]
 MOST_VARIABLES = 200
 LONGEST_VARIABLE = 4_000
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}")
@@ -68,7 +69,10 @@ class Project(SoftDeletedRow):
     content_capture = models.CharField(
         max_length=8, choices=ContentCapture, default=ContentCapture.FULL
     )
-    retention_days = models.PositiveIntegerField(default=90)
+    # How long ended runs are kept; their log lines, and what went in and out, may go earlier.
+    retention_days = models.PositiveIntegerField(default=90, validators=DAYS)
+    log_retention_days = models.PositiveIntegerField(null=True, blank=True, validators=DAYS)
+    payload_retention_days = models.PositiveIntegerField(null=True, blank=True, validators=DAYS)
     frozen_at = models.DateTimeField(null=True, blank=True, editable=False)
 
     objects = ProjectQuerySet.as_manager()

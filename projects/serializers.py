@@ -44,6 +44,8 @@ class ProjectSerializer(KitSerializer):
             "status",
             "content_capture",
             "retention_days",
+            "log_retention_days",
+            "payload_retention_days",
             "frozen_at",
             "role",
             "display",

@@ -19,6 +19,7 @@ SECTIONS = (
     ("Environments", "settings:environments", "projects.view_environment"),
     ("Secrets", "settings:secrets", "projects.view_secret"),
     ("API keys", "settings:keys", "projects.view_apikey"),
+    ("Data", "settings-data:page", "projects.view_project"),
 )
 
 

@@ -28,6 +28,31 @@ class ProjectForm(DialogForm):
     )
 
 
+class DataForm(DialogForm):
+    """How long a project keeps what."""
+
+    retention_days = forms.IntegerField(
+        label="Keep ended runs for (days)",
+        min_value=1,
+        max_value=3650,
+        help_text="Then they are deleted with their steps, events and logs. What calls cost stays.",
+    )
+    log_retention_days = forms.IntegerField(
+        label="Keep log lines for (days)",
+        required=False,
+        min_value=1,
+        max_value=3650,
+        help_text="Empty: as long as their runs.",
+    )
+    payload_retention_days = forms.IntegerField(
+        label="Keep inputs and outputs for (days)",
+        required=False,
+        min_value=1,
+        max_value=3650,
+        help_text="Empty: as long as their runs. Without them a run can be looked at, not retried.",
+    )
+
+
 class NewProjectForm(DialogForm):
     """A project of one's own."""
 

@@ -7,7 +7,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from controlplane.kit.pagination import EXACT_TO
-from runs.models import Effect, Run, Step
+from runs.models import Effect, Retention, Run, Step
 
 
 class ReadOnlyAdmin(admin.ModelAdmin):
@@ -67,3 +67,13 @@ class EffectAdmin(ReadOnlyAdmin):
     list_filter = ("state", "effect_class")
     search_fields = ("=id", "=run__id", "tool_name", "=key")
     ordering = ("-id",)
+
+
+@admin.register(Retention)
+class RetentionAdmin(ReadOnlyAdmin):
+    """What was removed of each project by its rules."""
+
+    list_display = ("project", "runs_deleted", "lines_deleted", "payloads_cleared", "swept_at")
+    list_select_related = ("project",)
+    search_fields = ("project__name", "project__slug")
+    ordering = ("-swept_at",)

@@ -485,3 +485,26 @@ class LogLine(models.Model):
 
     def __str__(self) -> str:
         return self.message[:80]
+
+
+class Retention(models.Model):
+    """What was removed of a project by its rules, and up to which start of runs all of it is."""
+
+    project_path = "project"
+    soft_deletes = False
+
+    project = models.OneToOneField(Project, models.CASCADE, primary_key=True, related_name="+")
+    logs_to = models.DateTimeField(null=True)
+    payloads_to = models.DateTimeField(null=True)
+    runs_deleted = models.BigIntegerField(default=0)
+    lines_deleted = models.BigIntegerField(default=0)
+    payloads_cleared = models.BigIntegerField(default=0)
+    swept_at = models.DateTimeField(null=True)
+
+    objects = ScopedQuerySet.as_manager()
+
+    class Meta:
+        db_table = "retention"
+
+    def __str__(self) -> str:
+        return f"retention of {self.project_id}"

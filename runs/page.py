@@ -1,6 +1,7 @@
 """The page of one run: head, timeline with the drawer of a step, logs, events, input and output."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any, ClassVar
 
 from django.db.models import QuerySet
@@ -58,7 +59,7 @@ class RunPage(DetailView):
         if target != "run-head":
             shown = {
                 "timeline": self.timeline, "logs": self.logs, "events": self.events,
-                "io": dict,
+                "io": self.payloads,
             }[self.tab]  # fmt: skip
             context |= shown()
         return context
@@ -79,6 +80,11 @@ class RunPage(DetailView):
     def head(self) -> dict[str, Any]:
         """The sentence of explanation, which may need a look at open steps and workers."""
         return {"explanation": sentence(self.row)}
+
+    def payloads(self) -> dict[str, Any]:
+        """When input and output were removed by the project's rule, if they were."""
+        at = self.row.pins.get("cleared")
+        return {"cleared_at": datetime.fromisoformat(at) if at else None}
 
     # --- timeline
 

@@ -22,6 +22,7 @@ class RunSerializer(serializers.ModelSerializer):
     started_by = serializers.JSONField(read_only=True)
     duration_ms = serializers.IntegerField(read_only=True, allow_null=True)
     cost = serializers.SerializerMethodField()
+    payloads_cleared_at = serializers.DateTimeField(read_only=True, allow_null=True)
     display = serializers.CharField(source="__str__", read_only=True)
 
     class Meta:
@@ -54,6 +55,7 @@ class RunSerializer(serializers.ModelSerializer):
             "unpriced_calls",
             "currency",
             "last_seq",
+            "payloads_cleared_at",
             "display",
         ]
         read_only_fields = fields
@@ -84,6 +86,7 @@ def _readers() -> dict[str, Any]:
         "workflow_version": lambda run, _: run.workflow_version.number,
         "explanation": lambda run, serializer: serializer.get_explanation(run),
         "cost": lambda run, _: money(run.cost),
+        "payloads_cleared_at": lambda run, _: run.pins.get("cleared"),
         "display": lambda run, _: str(run),
     }
     plain = {
@@ -97,11 +100,15 @@ def _readers() -> dict[str, Any]:
 READERS = _readers()
 
 
+# What rows of a list leave out.
+WIDE = ("input", "output", "payloads_cleared_at")
+
+
 class RunRowSerializer(RunSerializer):
     """A run as a row of a list: without payloads."""
 
     class Meta(RunSerializer.Meta):
-        fields = [f for f in RunSerializer.Meta.fields if f not in ("input", "output")]
+        fields = [f for f in RunSerializer.Meta.fields if f not in WIDE]
         read_only_fields = fields
 
 

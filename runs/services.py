@@ -260,6 +260,12 @@ def fork(
 def _go_on_from(
     run: Run, actor: Any, relation: Relation, start_from: str, input: Any, key: str | None
 ) -> tuple[Run, bool]:
+    if "cleared" in run.pins and (start_from != "start" or input is None):
+        raise DomainError(
+            "What went in and out of this run was removed by the project's rule; give an input and "
+            "do it again from the start.",
+            code="payloads_gone",
+        )
     request = StartRequest(
         workflow=run.workflow,
         environment=run.environment,

@@ -261,6 +261,7 @@ API: list[Row] = [
     Row("GET", "/bulk-jobs", ANYONE, 200),
     Row("GET", "/bulk-jobs/{bulk_job}", VIEWER, 404),
     Row("POST", "/bulk-jobs/{bulk_job}/stop", VIEWER, 404),
+    Row("GET", "/projects/{project}/retention", VIEWER, 200),
     # queues: of the projects of whoever asks
     Row("POST", "/runs/{parked_run}/replay", OPERATOR, 200),
     Row("GET", "/queues", ANYONE, 200),
@@ -470,6 +471,10 @@ PAGES: list[Row] = [
     Row("POST", "/bulk/{table}/", OPERATOR, 200, CHOSEN, 200),
     Row("GET", "/bulk/jobs/{bulk_job}/", VIEWER, 404),
     Row("POST", "/bulk/jobs/{bulk_job}/stop/", VIEWER, 404),
+    # settings › data
+    Row("GET", "/settings/data/", ANYONE, 200),
+    Row("GET", "/settings/data/{project}/edit/", ADMIN, 200),
+    Row("POST", "/settings/data/{project}/edit/", ADMIN, 422),
     # queues
     Row("POST", "/runs/{parked_run}/replay/", OPERATOR, 302),
     Row("GET", "/queues/", ANYONE, 200),

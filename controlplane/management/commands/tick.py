@@ -16,6 +16,7 @@ from analytics import exports, queries
 from controlplane.fleet_thread import FleetLoop
 from controlplane.kit import bulk_jobs
 from controlplane.kit.database import conninfo
+from controlplane.retention_thread import RetentionLoop
 from governance import approvals
 from runs import questions
 from runs.queue_signals import reroute_retired
@@ -43,6 +44,8 @@ class Command(BaseCommand):
         fleet = FleetLoop() if settings.SPARKOPS_FLEET else None
         if fleet is not None:
             fleet.start()
+        retention = RetentionLoop()
+        retention.start()
         while not stopping.is_set():
             try:
                 with psycopg.connect(conninfo(by_key=True), autocommit=True) as conn:
@@ -50,6 +53,7 @@ class Command(BaseCommand):
             except psycopg.Error as exc:
                 logger.warning("database away, will try again: %s", exc)
                 stopping.wait(0.5)
+        retention.stop()
         if fleet is not None:
             fleet.stop()
 
