@@ -250,8 +250,11 @@
   // A filter that is empty does not belong in the URL.
   document.body.addEventListener('htmx:configRequest', (event) => {
     if (event.detail.verb !== 'get' || !event.detail.elt.matches('form')) return;
-    for (const [name, value] of [...event.detail.formData]) {
-      if (value === '') event.detail.formData.delete(name);
+    const { formData } = event.detail;
+    const given = [...formData];
+    for (const name of new Set(given.filter(([, value]) => value === '').map(([name]) => name))) {
+      formData.delete(name);
+      for (const [same, value] of given) if (same === name && value !== '') formData.append(name, value);
     }
   });
   addEventListener('pageshow', () => {

@@ -13,6 +13,8 @@
   const GATHER = 100;
   // With so many at once, all that is on the page is looked at instead of each message.
   const FLOOD = 1_000;
+  // A row under the pointer or with an open menu stays as it is; a tick finds itself again.
+  const HELD = '[data-live-rows] tr:is(:hover, :focus-within:not(:has([data-select]:focus)), :has([popover]:popover-open))';
   const url = new URL(path, location.href);
   url.protocol = location.protocol === 'https:' ? 'wss:' : 'ws:';
   let last = Number(url.searchParams.get('after') ?? -1);
@@ -89,7 +91,7 @@
   async function fetchRows() {
     rowsTimer = undefined;
     if (document.hidden || asking) return;
-    const held = document.querySelector('[data-live-rows] tr:is(:hover, :focus-within, :has([popover]:popover-open))')?.id;
+    const held = document.querySelector(HELD)?.id;
     const now = [...changed].filter((id) => `row-${id}` !== held && rowOf(id)).slice(0, 200);
     for (const id of [...changed]) if (now.includes(id) || !rowOf(id)) changed.delete(id);
     if (now.length) {
