@@ -34,12 +34,12 @@ def is_activity(event_type: str) -> bool:
 
 
 class Announcer:
-    """Gathers doorbells of one process: urgent ones ring at once, others within 20 ms, together.
+    """Gathers doorbells of one process: urgent ones ring at once, others within 50 ms, together.
 
     A busy worker commits hundreds of times a second; its readers need not be told of each.
     """
 
-    SOON_SECONDS = 0.02
+    SOON_SECONDS = 0.05
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
