@@ -12,8 +12,14 @@ from agents import metrics, services
 from agents.comparison import compare
 from agents.connection import check_connection
 from agents.deploy_api import VERBS, DeployActions
-from agents.deploy_serializers import DeploymentSerializer
+from agents.deploy_serializers import (
+    DeploymentSerializer,
+    LogTailSerializer,
+    SampleSerializer,
+    SamplesSerializer,
+)
 from agents.filters import AgentFilter, InstanceFilter
+from agents.logs import tail
 from agents.models import Agent, AgentVersion, Instance
 from agents.serializers import (
     AgentRowSerializer,
@@ -30,6 +36,8 @@ from agents.wellbeing import Outcome, health
 from controlplane.kit.api import ScopedViewSet
 from controlplane.kit.errors import InvalidInput
 
+MOST_LINES = 2_000
+MOST_SAMPLES = 360
 _NUMBER = r"versions/(?P<number>[^/.]+)"
 _NUMBER_PARAMETER = OpenApiParameter("number", int, OpenApiParameter.PATH)
 
@@ -184,3 +192,25 @@ class InstanceViewSet(ScopedViewSet):
         """A shared instance belongs to no project: whoever sees it may look at it."""
         if obj.deployment is not None:
             super().check_object_permissions(request, obj)
+
+    @extend_schema(
+        parameters=[OpenApiParameter("lines", int)], responses=LogTailSerializer, filters=False
+    )
+    @action(detail=True, methods=["get"])
+    def logs(self, request: Request, pk: str = "") -> Response:
+        """The last lines an instance wrote (300; `?lines=` up to 2,000)."""
+        row = self.get_object()
+        if row.deployment is None:
+            raise Http404
+        asked = request.query_params.get("lines", "300")
+        if not (asked.isascii() and asked.isdigit() and 0 < int(asked[:9]) <= MOST_LINES):
+            raise InvalidInput.of("lines", f"lines is a number from 1 to {MOST_LINES}.")
+        lines, reason = tail(row, int(asked))
+        return Response({"lines": lines, "reason": reason})
+
+    @extend_schema(responses=SamplesSerializer, filters=False)
+    @action(detail=True, methods=["get"])
+    def samples(self, request: Request, pk: str = "") -> Response:
+        """Memory, processor and work of the last hour, a sample every 10 s."""
+        rows = self.get_object().samples.order_by("-at")[:MOST_SAMPLES]
+        return Response({"results": SampleSerializer(reversed(rows), many=True).data})

@@ -16,16 +16,16 @@ class DeploymentEvent(models.Model):
     class Kind(models.TextChoices):
         DEPLOYED = "deployed"
         PROMOTED = "promoted"
-        ROLLED_BACK = "rolled_back"
+        ROLLED_BACK = "rolled_back", "Rolled back"
         RETIRED = "retired"
         SCALED = "scaled"
         AUTOSCALED = "autoscaled"
         HELD = "held", "Not scaled"
         PHASE = "phase", "Phase"
-        INSTANCE_STARTED = "instance_started"
-        INSTANCE_DRAINING = "instance_draining"
-        INSTANCE_STOPPED = "instance_stopped"
-        INSTANCE_LOST = "instance_lost"
+        INSTANCE_STARTED = "instance_started", "Instance started"
+        INSTANCE_DRAINING = "instance_draining", "Instance drains"
+        INSTANCE_STOPPED = "instance_stopped", "Instance stopped"
+        INSTANCE_LOST = "instance_lost", "Instance lost"
 
     # Those that make another version the wanted one.
     POINTED: ClassVar[tuple[str, ...]] = (Kind.DEPLOYED, Kind.PROMOTED, Kind.ROLLED_BACK)

@@ -1,24 +1,20 @@
-"""The pages of agents."""
+"""The pages of agents: the registry and its dialogs. One agent's own page: agents.page."""
 
-import itertools
-from collections.abc import Mapping
 from typing import Any
 
 from django.db.models import QuerySet
 from django.urls import reverse
 
+from agents import services
 from agents.api import AgentViewSet
-from agents.comparison import compare
 from agents.filters import AgentFilter
 from agents.forms import AgentForm
-from agents.models import Agent, Instance
-from agents.wellbeing import health
+from agents.models import Agent
 from controlplane.kit.dialogs import DeleteDialog, FormDialog
+from controlplane.kit.errors import InvalidInput
 from controlplane.kit.tables import Column, Verb
-from controlplane.kit.views import DetailView, ListView
-
-VERSIONS_SHOWN = 100
-INSTANCES_SHOWN = 50
+from controlplane.kit.verbs import ActionView
+from controlplane.kit.views import ListView
 
 
 class AgentList(ListView):
@@ -29,11 +25,14 @@ class AgentList(ListView):
     filterset_class = AgentFilter
     ordering = "name"
     bulk = "agents"
+    live_whole = "agent.health"
+    live_changed = "agent.,instance."
     columns = (
         Column("name", "Name", kind="lead", sort="name", narrow="lead"),
         Column("slug", "Slug", kind="code"),
         Column("kind", "Kind"),
-        Column("status", "Status", kind="status", narrow="side"),
+        Column("health", "Health", kind="status", sort="health", narrow="side"),
+        Column("status", "Status", kind="status"),
         Column("config.provider", "Provider"),
         Column("config.model", "Model"),
         Column("version", "Version", kind="count"),
@@ -78,67 +77,6 @@ def agent_verbs(agent: Agent, may: Any) -> list[Verb]:
     return verbs
 
 
-class AgentPage(DetailView):
-    """One agent: how it is, what it is made of, its versions and instances."""
-
-    model = Agent
-    template_name = "agents/detail.html"
-    crumb = ("Agents", "/agents/")
-    tabs = {
-        "overview": ("Overview", "agents/_overview.html"),
-        "versions": ("Versions", "agents/_versions.html"),
-        "instances": ("Instances", "agents/_instances.html"),
-    }
-    fragments = {"agent-health": "agents/_health.html", "agent-instances": "agents/_instances.html"}
-
-    def rows(self) -> QuerySet:
-        """With the current version."""
-        return super().rows().select_related("current", "project")
-
-    def get_counts(self) -> Mapping[str, int]:
-        """How many versions there are."""
-        return {"versions": self.row.version or 0}
-
-    def get_actions(self) -> list[Verb]:
-        """Changing and deleting."""
-        return agent_verbs(self.row, self.may)
-
-    def get_facts(self) -> list[dict[str, Any]]:
-        """What it is."""
-        agent, config = self.row, self.row.config
-        found = [
-            {"label": "Kind", "value": agent.get_kind_display()},
-            {"label": "Slug", "value": agent.slug},
-            {"label": "Version", "value": agent.version},
-        ]
-        for name in ("provider", "model"):
-            if config.get(name):
-                found.append({"label": name.capitalize(), "value": config[name]})
-        if tools := config.get("tools"):
-            found.append({"label": "Tools", "value": ", ".join(tools)})
-        return found
-
-    def get_context(self) -> dict[str, Any]:
-        """And what the tab shows."""
-        context = super().get_context()
-        if self.tab == "overview":
-            context["health"] = health(self.row)
-        elif self.tab == "versions":
-            context["versions"] = self.versions()
-        else:
-            rows = Instance.objects.filter(deployment__agent=self.row)
-            rows = rows.select_related("deployment__environment", "version")
-            context["instances"] = rows.order_by("-started_at")[:INSTANCES_SHOWN]
-        return context
-
-    def versions(self) -> list[Any]:
-        """The newest ones, each with what it changed against the one before."""
-        rows = list(self.row.versions.all()[: VERSIONS_SHOWN + 1])
-        for newer, older in itertools.pairwise(rows):
-            newer.changes = compare(older.config, newer.config)
-        return rows[:VERSIONS_SHOWN]
-
-
 class AgentCreate(FormDialog):
     """A new agent."""
 
@@ -171,3 +109,19 @@ class AgentDelete(DeleteDialog):
             {"label": "Versions", "count": row.versions.count()},
             {"label": "Recorded model calls", "count": row.model_calls.count()},
         ]
+
+
+class AgentRestore(ActionView):
+    """The configuration of an older version becomes the current one again (`version`)."""
+
+    model = Agent
+    verb = "change"
+
+    def perform(self, row: Agent) -> tuple[str, str | None]:
+        """History only grows: it is a new version."""
+        text = self.request.POST.get("version", "")
+        if not (text.isascii() and text.isdigit() and len(text) < 10):
+            raise InvalidInput.of("version", "version is the number of a version.")
+        rolled = services.roll_back(row, number=int(text), actor=self.request.user)
+        url = f"{row.get_absolute_url()}?tab=versions"
+        return f"Version {rolled.version} says what version {text} said.", url

@@ -57,7 +57,9 @@ class LiveConsumer(AsyncWebsocketConsumer):
         self.user = user
         subject = live.Subject(self.kind, self.subject_key(row))
         last_seq = await subject.last_seq()
-        self.listener = live.Listener(seq=self._after(last_seq))
+        self.listener = live.Listener(
+            seq=self._after(last_seq), hears_whispers=self._query("tokens") == "1"
+        )
         await self.send(dumps({"type": "ready", "last_seq": last_seq}).decode())
         self.tasks = [
             asyncio.create_task(self._pump()),
@@ -74,9 +76,12 @@ class LiveConsumer(AsyncWebsocketConsumer):
             await self.close(TRY_AGAIN)
 
     def _after(self, last_seq: int) -> int:
-        text = parse_qs(self.scope["query_string"].decode("latin-1")).get("after", [""])[0]
+        text = self._query("after")
         is_number = text.isascii() and text.isdigit() and len(text) <= 18
         return int(text) if is_number else last_seq
+
+    def _query(self, name: str) -> str:
+        return parse_qs(self.scope["query_string"].decode("latin-1")).get(name, [""])[0]
 
     async def _look(self, user: User) -> tuple[Any, int]:
         row = await database_sync_to_async(self.find)(user)

@@ -24,6 +24,8 @@ logger = logging.getLogger(__name__)
 POLL_SECONDS = 2.0
 EVENTS_A_READ = 500
 WAITING_MESSAGES = 2_000
+# What is no event is left out for a socket that has so many messages before it.
+WHISPERS_BEFORE = 100
 BREATHS, BREATH_SECONDS = 50, 0.01
 HELD_BACK_SECONDS = (0.002, 0.005, 0.02, 0.1, 0.5)
 
@@ -132,6 +134,13 @@ class Listener:
         default_factory=lambda: asyncio.Queue(WAITING_MESSAGES)
     )
     is_slow: bool = False
+    # Whether it asked for what is no event: the words of a model while they are written.
+    hears_whispers: bool = False
+
+    def overhear(self, text: str) -> None:
+        """Queue what is no event, if that crowds out nothing; it moves no place."""
+        if self.hears_whispers and not self.is_slow and self.waiting.qsize() < WHISPERS_BEFORE:
+            self.waiting.put_nowait(text)
 
     def give(self, seq: int, text: str) -> None:
         """Queue a message; a socket that cannot keep up is marked and closed by its consumer."""
@@ -208,7 +217,11 @@ class Reader:
                 if not self._channel:
                     self._channel = await layer.new_channel()
                     await layer.group_add(self.subject.group, self._channel)
-                await layer.receive(self._channel)
+                message = await layer.receive(self._channel)
+                if message["type"] == "whisper":
+                    for listener in self.listeners:
+                        listener.overhear(message["text"])
+                    continue
             except Exception as exc:  # Redis away: the poll goes on, the layer reconnects.
                 logger.warning("live doorbell unheard: %s", exc)
                 await asyncio.sleep(0.5)

@@ -3,6 +3,7 @@
 from django.contrib import admin
 from django.urls import include, path, re_path
 
+from analytics.agent_page import MeasuredAgentPage
 from controlplane import health, views
 from controlplane.api_views import RootView
 
@@ -31,6 +32,8 @@ urlpatterns = [
     path("queues/", include("runs.queues_urls")),
     path("reconciliations/", include("runs.reconcile_urls")),
     path("tools/", include("tools.urls")),
+    # Before the app's own: only here it is known what became of runs.
+    path("agents/<uuid:pk>/", MeasuredAgentPage.as_view()),
     path("agents/", include("agents.urls")),
     path("workflows/", include("workflows.urls")),
     path("runs/", include("runs.urls")),

@@ -14,6 +14,8 @@ from runs.states import RUN_TERMINAL, RunStatus
 
 ENDED = Q(status__in=[str(status) for status in RUN_TERMINAL])
 UNRESOLVED = Exists(Effect.objects.filter(run=OuterRef("pk"), state=Effect.State.UNKNOWN))
+LIVE_TREE = Exists(Run.objects.filter(root_id=OuterRef("root_id")).alive_states())
+TIED = "A run that hangs together with it goes on."
 ASKED = "A call of it may or may not have happened; resolve it first."
 GOING_ON = "It has not ended."
 NOTHING_FAILED = "It succeeded: there is nothing to retry."
@@ -79,7 +81,7 @@ class RunBulk(Bulk):
             done="deleted for good",
             icon="trash",
             danger=True,
-            refusals=((GOING_ON, ~ENDED), (ASKED, Q(UNRESOLVED))),
+            refusals=((GOING_ON, ~ENDED), (TIED, Q(LIVE_TREE)), (ASKED, Q(UNRESOLVED))),
             note="With their steps, logs and events, for good. This cannot be undone.",
         ),
     )

@@ -48,9 +48,10 @@ def queue_signals(queues: Iterable[str]) -> dict[str, QueueSignal]:
 
 # Only ready ones: the others are moved when they become ready.
 _REROUTE = """
-UPDATE step s SET queue = 'shared' FROM deployment d
-WHERE d.phase = 'retired' AND s.queue = 'deployment.' || d.id AND s.status = 'ready'
-RETURNING s.id
+WITH left_over AS (
+  SELECT s.id FROM step s JOIN deployment d ON s.queue = 'deployment.' || d.id
+  WHERE d.phase = 'retired' AND s.status = 'ready' FOR UPDATE OF s SKIP LOCKED)
+UPDATE step s SET queue = 'shared' FROM left_over l WHERE l.id = s.id RETURNING s.id
 """
 
 

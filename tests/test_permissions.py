@@ -63,6 +63,8 @@ NEW_AGENT = {"project": P, "slug": "a", "name": "A", "kind": "model", "config": 
 NEW_SECRET = {"project": P, "name": "s", "value": "vvvv", "allowed_hosts": ["a.example.com"]}
 NEW_WORKFLOW = {"project": P, "slug": "w", "name": "W", "definition": DEFINITION}
 DEV = {"environment": "dev"}
+UP = {"source": "dev", "environment": "staging"}
+TWICE = {**DEV, "mode": "hand", "replicas": 2, "concurrency": 4}
 START = {"workflow": "{workflow}", "environment": "dev", "input": {}}
 NAMED_QA = {"confirm_name": "qa"}
 REGISTER = {"email": "new@example.com", "password": PASSWORD, "name": "New"}
@@ -214,6 +216,8 @@ API: list[Row] = [
     Row("GET", "/agents/{agent}/versions/{one}/diff", VIEWER, 200),
     Row("GET", "/instances", VIEWER, 200, stranger=LIST),
     Row("GET", "/instances/{instance}", VIEWER, 200),
+    Row("GET", "/instances/{instance}/logs", VIEWER, 200),
+    Row("GET", "/instances/{instance}/samples", VIEWER, 200),
     # workflows
     Row("GET", "/workflows", VIEWER, 200, stranger=LIST),
     Row("POST", "/workflows", OPERATOR, 201, NEW_WORKFLOW, CREATE),
@@ -428,6 +432,21 @@ PAGES: list[Row] = [
     Row("GET", "/agents/{agent}/", VIEWER, 200),
     Row("GET", "/agents/{agent}/edit/", OPERATOR, 200),
     Row("POST", "/agents/{agent}/edit/", OPERATOR, 422),
+    Row("GET", "/agents/{deployed}/deploy/", OPERATOR, 200),
+    Row("POST", "/agents/{deployed}/deploy/", OPERATOR, 302, {**DEV, "version": 1}),
+    Row("POST", "/agents/{deployed}/deploy/", ADMIN, 302, {"environment": "prod", "version": 1}),
+    Row("GET", "/agents/{deployed}/promote/", OPERATOR, 200),
+    Row("POST", "/agents/{deployed}/promote/", OPERATOR, 302, UP),
+    Row("GET", "/agents/{deployed}/roll-back/", OPERATOR, 200),
+    Row("POST", "/agents/{deployed}/roll-back/", OPERATOR, 422),
+    Row("GET", "/agents/{deployed}/retire/", OPERATOR, 200),
+    Row("POST", "/agents/{deployed}/retire/", OPERATOR, 302, DEV),
+    Row("GET", "/agents/{deployed}/scale/", OPERATOR, 200),
+    Row("POST", "/agents/{deployed}/scale/", OPERATOR, 302, TWICE),
+    Row("GET", "/agents/{agent}/check/", OPERATOR, 200),
+    Row("POST", "/agents/{agent}/check/", OPERATOR, 200),
+    Row("POST", "/agents/{agent}/restore/", OPERATOR, 409, {"version": "1"}),
+    Row("GET", "/agents/instances/{instance}/log/", VIEWER, 200),
     Row("GET", "/agents/{agent}/delete/", OPERATOR, 200),
     Row("POST", "/agents/{agent}/delete/", OPERATOR, 302),
     # workflows

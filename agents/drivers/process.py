@@ -40,6 +40,24 @@ def pause_before(failures: int) -> float:
     return 0.0 if failures <= 1 else min(LONGEST_PAUSE_SECONDS, 2.0 ** (failures - 2))
 
 
+def end_of(path: Path, lines: int) -> tuple[list[str], str]:
+    """(the last lines of a file, why there are none)."""
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, path.stat().st_size - LOG_TAIL_BYTES))
+            text = file.read().decode(errors="replace")
+    except OSError:
+        return [], "Its log is not kept any more."
+    return text.splitlines()[-lines:], ""
+
+
+def read_log(instance: Instance, lines: int) -> tuple[list[str], str]:
+    """(the last lines an instance of this host wrote, why there are none)."""
+    if instance.host != HOST:
+        return [], f"Its log is on the host {instance.host}."
+    return end_of(log_path(instance.pk), lines)
+
+
 def log_path(instance_id: UUID) -> Path:
     """Where an instance of this host writes."""
     return Path(settings.DATA_DIR) / "logs" / f"instance-{instance_id}.log"
@@ -236,16 +254,7 @@ class ProcessDriver:
 
     def logs(self, instance: Instance, lines: int) -> tuple[list[str], str]:
         """The end of its log file, if it ran on this host."""
-        if instance.host != HOST:
-            return [], f"Its log is on the host {instance.host}."
-        path = log_path(instance.pk)
-        try:
-            with path.open("rb") as file:
-                file.seek(max(0, path.stat().st_size - LOG_TAIL_BYTES))
-                text = file.read().decode(errors="replace")
-        except OSError:
-            return [], "Its log is not kept any more."
-        return text.splitlines()[-lines:], ""
+        return read_log(instance, lines)
 
     def capacity(self) -> int:
         """How many more instances fit into the memory of this host."""

@@ -47,7 +47,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.UUIDField(default=controlplane.kit.ids.uuid7, editable=False, primary_key=True, serialize=False)),
                 ('at', models.DateTimeField(default=django.utils.timezone.now)),
-                ('kind', models.CharField(choices=[('deployed', 'Deployed'), ('promoted', 'Promoted'), ('rolled_back', 'Rolled Back'), ('retired', 'Retired'), ('scaled', 'Scaled'), ('autoscaled', 'Autoscaled'), ('held', 'Not scaled'), ('phase', 'Phase'), ('instance_started', 'Instance Started'), ('instance_draining', 'Instance Draining'), ('instance_stopped', 'Instance Stopped'), ('instance_lost', 'Instance Lost')], max_length=20)),
+                ('kind', models.CharField(choices=[('deployed', 'Deployed'), ('promoted', 'Promoted'), ('rolled_back', 'Rolled back'), ('retired', 'Retired'), ('scaled', 'Scaled'), ('autoscaled', 'Autoscaled'), ('held', 'Not scaled'), ('phase', 'Phase'), ('instance_started', 'Instance started'), ('instance_draining', 'Instance drains'), ('instance_stopped', 'Instance stopped'), ('instance_lost', 'Instance lost')], max_length=20)),
                 ('reason', models.CharField(blank=True, default='', max_length=500)),
                 ('signal', models.JSONField(default=dict)),
                 ('actor_name', models.CharField(blank=True, default='', max_length=120)),

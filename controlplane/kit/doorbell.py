@@ -77,3 +77,13 @@ class DoorbellLayer(RedisPubSubChannelLayer):
         message = self.serialize({"type": "bell"})
         prefix = self._kwargs["prefix"]
         bell.send(*(("PUBLISH", f"{prefix}__group__{group}", message) for group in groups))
+
+    def whisper(self, texts: Iterable[tuple[str, str]]) -> None:
+        """Tell the subscribers of groups something that stands nowhere else: (group, text). Raises
+        as `ring` does."""
+        prefix = self._kwargs["prefix"]
+        told = [
+            (f"{prefix}__group__{group}", self.serialize({"type": "whisper", "text": text}))
+            for group, text in texts
+        ]
+        bell.send(*(("PUBLISH", channel, message) for channel, message in told))

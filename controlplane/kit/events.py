@@ -80,6 +80,17 @@ def announce(groups: Iterable[str], *, is_urgent: bool = True) -> None:
     _announcer.add(groups, is_urgent=is_urgent)
 
 
+def whisper(messages: Iterable[tuple[UUID, Mapping[str, Any]]]) -> None:
+    """Tell the sockets of subjects what is no event: it has no seq, is kept nowhere, and is lost
+    where nobody listens or the line is down. (subject, message) each."""
+    texts = [(subject_group(subject), dumps(message).decode()) for subject, message in messages]
+    try:
+        get_channel_layer().whisper(texts)
+    except (redis.RedisError, OSError) as exc:
+        bell.hang_up()
+        logger.warning("live words not told: %s", exc)
+
+
 def append(
     subject_id: UUID, project_id: UUID, event_type: str, data: Mapping[str, Any] | None = None
 ) -> None:

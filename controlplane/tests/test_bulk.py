@@ -209,6 +209,19 @@ def test_finished_runs_are_deleted_for_good_by_admins_only(api, ana, ada, make_r
     assert AuditEntry.objects.filter(action="run.deleted", target_id=str(gone.pk)).exists()
 
 
+def test_a_run_stays_while_one_of_its_tree_goes_on(api, ada, make_run):
+    ended = make_run(status="failed")
+    child = make_run(status="running", root_id=ended.pk, parent=ended)
+    body = {"action": "delete", "ids": [str(ended.pk)]}
+    seen = api(ada).post("/runs/bulk", body | {"dry_run": True}).json()
+    assert seen["reasons"][0]["reason"] == "A run that hangs together with it goes on."
+    assert api(ada).post("/runs/bulk", body).json()["refused"] == 1
+    Run.objects.filter(pk=child.pk).update(tags=["x"], status="cancelled")
+    assert api(ada).post("/runs/bulk", body).json()["done"] == 1
+    child.refresh_from_db()
+    assert child.parent_id is None
+
+
 def test_retrying_in_bulk_starts_new_runs(api, ana, make_run):
     failed, live = make_run(status="failed"), make_run(status="running")
     told = api(ana).post("/runs/bulk", {"action": "retry", "ids": [failed.pk, live.pk]}).json()

@@ -13,6 +13,7 @@ from agents.providers.contract import ModelRequest, ProviderError
 from agents.spec import AgentSpec
 from controlplane.kit import gate
 from controlplane.kit.json import dumps, money
+from runs import whispers
 from runs.nesting import BLOCK, Nesting, definition_of, own
 from runs.reading import agent_of, callable_of, model_key, prices_of, secrets_of
 from runs.steps.tool import ToolStep, call_context, call_record, declare, end_badly
@@ -120,6 +121,7 @@ class Ports(LoopPorts):
     async def call_model(self, request: ModelRequest) -> ModelReply:
         """Call the model; every call leaves a row, also one that failed."""
         self.turn += 1
+        whispers.begin(self.step.id)
         prices = await asyncio.to_thread(prices_of, self.spec.project_id)
         reply = await call_model(self.spec.provider, request, prices=prices, record=self._record)
         used, answer = self.step.spent, reply.answer
@@ -262,4 +264,5 @@ class Ports(LoopPorts):
         self.step.log(level, message, data)
 
     def on_delta(self, text: str) -> None:
-        """Pieces of text are not kept; the answer is."""
+        """Pieces of text are told to who looks on; what is kept is the answer."""
+        whispers.say(self.step.run.id, self.step.id, self.turn, text)

@@ -247,6 +247,13 @@
     form.dataset.sent = 'yes';
     event.submitter?.setAttribute('data-busy', '');
   });
+  // Of several buttons of a form the one that was pressed shows that it works.
+  for (const [name, on] of [['htmx:beforeRequest', true], ['htmx:afterRequest', false]]) {
+    document.body.addEventListener(name, (event) => {
+      const pressed = event.detail.requestConfig?.triggeringEvent?.submitter;
+      pressed?.toggleAttribute('data-busy', on);
+    });
+  }
   // A filter that is empty does not belong in the URL.
   document.body.addEventListener('htmx:configRequest', (event) => {
     if (event.detail.verb !== 'get' || !event.detail.elt.matches('form')) return;

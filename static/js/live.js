@@ -150,6 +150,11 @@
   // --- the socket
   function heard(message) {
     if (message.type === 'ping') return;
+    if (message.type === 'tokens') {
+      // No event: it has no place in the order and may be lost.
+      document.body.dispatchEvent(new CustomEvent('live:tokens', { detail: message }));
+      return;
+    }
     if (message.type === 'ready') {
       // Without a place to go on from, begin at what the server calls the last.
       if (last < 0) last = message.last_seq;

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from channels.layers import get_channel_layer
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
@@ -65,6 +66,29 @@ def a_run(eva: Client, steps: int = 5, slug: str = "chain") -> str:
     nodes = {f"s{n}": call(f"{slug}-noop") for n in range(steps)}
     definition = graph(nodes, *[f"s{n}>s{n + 1}" for n in range(steps - 1)])
     return str(eva.start(eva.make_workflow(slug, definition))["id"])
+
+
+def test_words_of_a_model_come_to_those_who_asked_and_take_no_seq(
+    stack: Stack, eva: Client
+) -> None:
+    run = eva.wait(a_run(eva))
+    path = f"/ws/runs/{run['id']}"
+    words = {"type": "tokens", "run": run["id"], "step": run["id"], "data": {"text": "<b>Hi"}}
+    layer = get_channel_layer()
+    message = layer.serialize({"type": "whisper", "text": json.dumps(words)})
+    with (
+        listening(stack, f"{path}?tokens=1&after={run['last_seq'] - 1}", eva.access) as curious,
+        listening(stack, f"{path}?after={run['last_seq'] - 1}", eva.access) as other,
+    ):
+        for opened in (curious, other):
+            ready(opened)
+            assert heard(opened, 1)[0]["seq"] == run["last_seq"]
+        # Until the reader listens; what is said before that is lost, as it may be.
+        while not stack.redis.publish(f"sparkops__group__subject.{run['id']}", message):
+            time.sleep(0.02)
+        assert heard(curious, 1) == [words]
+        with pytest.raises(TimeoutError):
+            other.recv(0.5)
 
 
 def test_a_socket_tells_everything_after_a_seq_in_order_without_gap_or_repeat(
