@@ -1,5 +1,6 @@
 """What a worker remembers, against what the database says."""
 
+from typing import Any
 from uuid import uuid4
 
 import psycopg
@@ -32,11 +33,15 @@ def test_the_oldest_is_forgotten_first() -> None:
 def test_a_step_that_has_not_ended_is_asked_for_again(house: House, conn) -> None:
     run = house.start(chain(2))
     facts = Facts()
-    assert facts.step_contexts(conn, run.pk, "", ["s0"])["s0"]["status"] == "ready"
+
+    def seen() -> dict[str, Any]:
+        return dict(facts.context(conn, run.pk, "", ["s0"])["steps"]["s0"])
+
+    assert seen()["status"] == "ready"
     Step.objects.filter(run=run, node="s0").update(status="succeeded", output={"n": 1})
-    assert facts.step_contexts(conn, run.pk, "", ["s0"])["s0"]["output"] == {"n": 1}
+    assert seen()["output"] == {"n": 1}
     Step.objects.filter(run=run, node="s0").update(output={"n": 2})
-    assert facts.step_contexts(conn, run.pk, "", ["s0"])["s0"]["output"] == {"n": 1}
+    assert seen()["output"] == {"n": 1}
 
 
 def test_a_run_that_is_gone_is_said_to_be(conn) -> None:
@@ -46,12 +51,12 @@ def test_a_run_that_is_gone_is_said_to_be(conn) -> None:
 
 def test_a_refused_decision_spoils_no_memory(house: House, conn) -> None:
     run = house.start(chain(2))
-    known = LoadedFrontier(conn)
+    known = LoadedFrontier(conn, Facts())
     known.read_whole([run.pk])
-    frontier = LoadedFrontier(conn, known.known)
+    frontier = LoadedFrontier(conn, Facts(), known.known)
     key = (run.pk, "", "s1")
     frontier.get([key])[key].status = "ready"
-    assert known.known[key].status == "pending"
+    assert known.known.steps[key].status == "pending"
     frontier.keep()
-    assert known.known[key].status == "ready"
+    assert known.known.steps[key].status == "ready"
     assert Run.objects.get(pk=run.pk).status == "queued"

@@ -5,6 +5,9 @@ from collections.abc import Callable
 from typing import Any
 
 
+AT_ONCE_SECONDS = 0.25
+
+
 def _lap() -> float:
     began = time.thread_time()
     total = 0
@@ -16,9 +19,9 @@ def _lap() -> float:
 
 def laps(work: Callable[[], Any]) -> tuple[float, Any]:
     """(how many laps of a fixed loop the work took, its result); a lap is about 0.05 s of this
-    thread's time on a usual machine, and longer on a slow or a busy one, as the work is."""
-    before = _lap()
+    thread's time on a usual machine, and longer on a slow or a busy one, as the work is. Work that
+    is over at once counts as none, so that asking costs nothing."""
     began = time.thread_time()
     result = work()
     took = time.thread_time() - began
-    return took / max(before, _lap()), result
+    return (took / max(_lap(), _lap()) if took > AT_ONCE_SECONDS else 0.0), result
