@@ -5,6 +5,7 @@ their own, which is written down before the agent begins, so that it finds its w
 """
 
 import asyncio
+from collections.abc import Mapping
 from typing import Any
 
 from agents.loop import run_agent
@@ -72,7 +73,7 @@ class Nesting:
                 spec,
                 prompt,
                 ports=ports,
-                tools=[definition_of(tool) for tool in tools.values()],
+                tools=offered(self.step, tools),
                 checkpoints=points,
                 api_key=key,
                 allowed_hosts=hosts,
@@ -110,6 +111,14 @@ class Nesting:
             return self.blocks[call]
 
 
-def definition_of(tool: ToolCallable) -> ToolDefinition:
-    """A tool as a model is told of it."""
-    return ToolDefinition(tool.slug, tool.description or tool.name, dict(tool.input_schema))
+def offered(step: StepWork, tools: Mapping[str, ToolCallable]) -> list[ToolDefinition]:
+    """The tools as a model is told of them. One in quarantine is left out: nobody has looked at its
+    new words yet, and a model would read them."""
+    found = []
+    for tool in tools.values():
+        if tool.refusal_code == "tool_quarantined":
+            step.log("warning", f"{tool.slug} is in quarantine and is not offered to the model.")
+            continue
+        words = tool.description or tool.name
+        found.append(ToolDefinition(tool.slug, words, dict(tool.input_schema)))
+    return found

@@ -12,7 +12,6 @@ from django.db import connection
 from controlplane.kit.errors import DomainError
 from projects import vault
 from tools.calls import SecretValue, ToolCallable, ToolError
-from tools.http.config import host_of
 from tools.kinds import kind
 from tools.models import Tool, ToolVersion
 
@@ -39,7 +38,7 @@ def callable_of(version: ToolVersion) -> ToolCallable:
         number=version.number,
         kind=tool.kind,
         config=config,
-        input_schema=version.input_schema,
+        input_schema=works.input_schema(config, version.input_schema),
         output_schema=version.output_schema,
         effect_class=works.effect_class(config, tool.effect_class),
         stakes=tool.stakes,
@@ -109,10 +108,10 @@ def resolve_secrets(tool: ToolCallable, project_id: UUID | None = None) -> dict[
     ToolError `secret_not_found` or `secret_host_refused` says which may not."""
     found = {}
     for name in tool.secret_names:
-        host, port = host_of(tool.config["url"])
+        goes_to = kind(tool.kind).secret_host(tool.config)
         try:
             secret = vault.named(project_id or tool.project_id, name)
-            value = vault.reveal_for(secret, host, port)
+            value = vault.reveal_for(secret, *goes_to) if goes_to else vault.reveal(secret)
         except DomainError as exc:
             raise ToolError(exc.message, code=exc.code) from None
         found[name] = SecretValue(name, value, tuple(secret.allowed_hosts))

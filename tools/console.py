@@ -6,6 +6,7 @@ from typing import Any
 from django import forms
 
 from controlplane.kit.forms import DialogForm, JsonField
+from tools.kinds import kind
 from tools.sample import sample
 
 PREFIX = "arg_"
@@ -51,7 +52,7 @@ class ArgumentsForm(DialogForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        schema = self.row.input_schema
+        schema = kind(self.row.kind).input_schema(self.row.config, self.row.input_schema)
         self.required = set(schema.get("required") or ())
         example = sample(schema) if isinstance(schema, dict) else {}
         for name, part in schema["properties"].items():

@@ -253,5 +253,6 @@ class FunctionSerializer(serializers.Serializer):
     description = serializers.CharField()
     input_schema = ObjectField()
     output_schema = ObjectField(allow_null=True)
+    options_schema = ObjectField(allow_null=True)
     effect_class = serializers.ChoiceField(EffectClass.choices)
     stakes = serializers.ChoiceField(Stakes.choices)

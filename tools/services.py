@@ -17,7 +17,6 @@ from tools import definition, limits, pinned, servers
 from tools.callables import callable_of, resolve_secrets
 from tools.calling import call_tool, call_tool_blocking, prepare
 from tools.calls import CallContext, Result, ToolCallable, ToolError
-from tools.http.config import host_of
 from tools.kinds import kind
 from tools.kinds.agent import PROMPT_SCHEMA, directory
 from tools.mcp import definitions
@@ -31,17 +30,19 @@ LONGEST_TEST_SECONDS = 120.0
 
 def check_secrets(project: Project, kind_name: str, config: Mapping[str, Any]) -> None:
     """InvalidInput where the config names a secret that the project has not, or one that is not
-    bound to the host of the URL."""
-    for name in kind(kind_name).secret_names(config):
+    bound to the host it goes to."""
+    works = kind(kind_name)
+    field = "config.options.secret" if kind_name == Kind.PYTHON else "config.auth.secret"
+    for name in works.secret_names(config):
         secret = Secret.objects.filter(project=project, name=name).first()
         if secret is None:
             message = f"This project has no secret named {name}."
-            raise InvalidInput.of("config.auth.secret", message, "does_not_exist")
-        host, port = host_of(config["url"])
-        if not any(host_matches(host, port, pattern) for pattern in secret.allowed_hosts):
+            raise InvalidInput.of(field, message, "does_not_exist")
+        goes_to = works.secret_host(config)
+        if goes_to and not any(host_matches(*goes_to, host) for host in secret.allowed_hosts):
             bound = ", ".join(secret.allowed_hosts) or "no host yet"
-            message = f"The secret {name} may not go to {host}: it is bound to {bound}."
-            raise InvalidInput.of("config.auth.secret", message, "secret_host_refused")
+            message = f"The secret {name} may not go to {goes_to[0]}: it is bound to {bound}."
+            raise InvalidInput.of(field, message, "secret_host_refused")
 
 
 def complete(project: Project, kind_name: str, parts: Parts, tool: Tool | None) -> Parts:

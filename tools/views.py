@@ -23,6 +23,7 @@ from tools.api import ToolViewSet
 from tools.console import PREFIX, ArgumentsForm, RawForm, can_be_form
 from tools.filters import ToolFilter
 from tools.forms import ToolForm
+from tools.kinds import kind
 from tools.models import Tool
 from tools.sample import sample
 from tools.usage import bars, named, usage
@@ -174,10 +175,11 @@ class ToolPage(DetailView):
 
 def console(request: HttpRequest, tool: Tool, may_test: bool) -> dict[str, Any]:
     """The form of the test console: fields where the schema names them, else JSON."""
-    can_choose = can_be_form(tool.input_schema)
+    schema = kind(tool.kind).input_schema(tool.config, tool.input_schema)
+    can_choose = can_be_form(schema)
     is_raw = not can_choose or request.GET.get("as") == "json"
     if is_raw:
-        form: Any = RawForm(initial={"arguments_json": sample(tool.input_schema) or {}}, row=tool)
+        form: Any = RawForm(initial={"arguments_json": sample(schema) or {}}, row=tool)
     else:
         form = ArgumentsForm(row=tool)
     return {"form": form, "is_raw": is_raw, "can_choose": can_choose, "may_test": may_test}
@@ -230,9 +232,9 @@ class ToolTest(FormDialog):
 
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         """Call, and show what was sent and what came back."""
-        is_raw = "arguments_json" in request.POST or not can_be_form(self.row.input_schema)
-        kind = RawForm if is_raw else ArgumentsForm
-        form = kind(data=request.POST, row=self.row)
+        schema = kind(self.row.kind).input_schema(self.row.config, self.row.input_schema)
+        is_raw = "arguments_json" in request.POST or not can_be_form(schema)
+        form = (RawForm if is_raw else ArgumentsForm)(data=request.POST, row=self.row)
         result, fault, faults = None, "", []
         if form.is_valid():
             try:

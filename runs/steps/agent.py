@@ -14,7 +14,7 @@ from agents.spec import AgentSpec
 from controlplane.kit import gate
 from controlplane.kit.json import dumps, money
 from runs import whispers
-from runs.nesting import BLOCK, Nesting, definition_of, own
+from runs.nesting import BLOCK, Nesting, offered, own
 from runs.reading import agent_of, callable_of, model_key, prices_of, secrets_of
 from runs.steps.tool import ToolStep, call_context, call_record, declare, end_badly
 from runs.work import Done, StepFailed, StepWork
@@ -58,7 +58,7 @@ async def work_async(step: StepWork) -> Done:
             spec,
             prompt,
             ports=ports,
-            tools=[definition_of(t) for t in tools.values()],
+            tools=offered(step, tools),
             checkpoints=kept,
             api_key=key,
             allowed_hosts=hosts,
@@ -179,7 +179,8 @@ class Ports(LoopPorts):
     ) -> ToolReply:
         """Call a tool under its own effect; a failure is told to the model."""
         step, tool, ordinal = self.step, self.tools[slug], self.first + ordinal
-        call = ToolStep(step, tool, arguments, call_context(step, tool, ordinal), ordinal)
+        context = call_context(step, tool, ordinal)
+        call = ToolStep(step, tool, arguments, context, ordinal, self.spec.agent_id)
         call.context.call_agent = partial(self.nesting.ask, ordinal=ordinal, line=self.line)
         if tool.secret_names:
             call.context.secrets = await asyncio.to_thread(secrets_of, tool, step.run.project_id)

@@ -102,6 +102,7 @@ class ToolStep:
     arguments: dict[str, Any]
     context: CallContext
     ordinal: int = 0
+    agent_id: uuid.UUID | None = None
 
     @property
     def is_declared(self) -> bool:
@@ -251,7 +252,7 @@ def call_record(call: ToolStep, state: str, latency_ms: float, error: str) -> di
         "version": tool.version_id,
         "run": step.run.id,
         "step": step.id,
-        "agent": None,
+        "agent": call.agent_id,
         "workflow": step.run.workflow_id,
         "state": state,
         "error": error,

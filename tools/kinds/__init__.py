@@ -32,6 +32,14 @@ class Kind(Protocol):
     def secret_names(self, config: Mapping[str, Any]) -> tuple[str, ...]:
         """The secrets a call needs."""
 
+    def secret_host(self, config: Mapping[str, Any]) -> tuple[str, int] | None:
+        """(host, port) the secrets go to; None where the call itself looks at their hosts."""
+
+    def input_schema(
+        self, config: Mapping[str, Any], given: Mapping[str, Any]
+    ) -> Mapping[str, Any]:
+        """What arguments must fit: as given, or what the kind knows better."""
+
     def effect_class(self, config: Mapping[str, Any], declared: str) -> str:
         """The effect class that counts, given what the tool's owner declared."""
 

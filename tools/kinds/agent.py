@@ -74,6 +74,16 @@ class Agent:
         """None: the agent has its own."""
         return ()
 
+    def secret_host(self, config: Mapping[str, Any]) -> tuple[str, int] | None:
+        """None: there are no secrets."""
+        return None
+
+    def input_schema(
+        self, config: Mapping[str, Any], schema: Mapping[str, Any]
+    ) -> Mapping[str, Any]:
+        """As given."""
+        return schema
+
     def effect_class(self, config: Mapping[str, Any], declared: str) -> str:
         """`read`: what the agent's own tools do is declared by each of them."""
         return "read"

@@ -34,6 +34,16 @@ class Http:
         auth = given.get("auth") or {}
         return (auth["secret"],) if auth.get("secret") else ()
 
+    def secret_host(self, given: Mapping[str, Any]) -> tuple[str, int] | None:
+        """The host of the URL."""
+        return config.host_of(given["url"])
+
+    def input_schema(
+        self, given: Mapping[str, Any], schema: Mapping[str, Any]
+    ) -> Mapping[str, Any]:
+        """As given."""
+        return schema
+
     def effect_class(self, given: Mapping[str, Any], declared: str) -> str:
         """As declared: nobody else knows what a service does."""
         return declared

@@ -7,6 +7,7 @@ from controlplane.kit.egress import Redactor
 from controlplane.kit.errors import FieldProblem, InvalidInput
 from controlplane.kit.ids import parse_uuid
 from tools.calls import Call, Pool, Result, ToolError
+from tools.http.config import host_of
 from tools.kinds.http import host_problem
 from tools.mcp import door
 from tools.mcp.door import Changed
@@ -55,6 +56,16 @@ class Mcp:
         """The secret of the server's `auth`, if there is one."""
         auth = config.get("auth") or {}
         return (auth["secret"],) if auth.get("secret") else ()
+
+    def secret_host(self, config: Mapping[str, Any]) -> tuple[str, int] | None:
+        """The host of the server."""
+        return host_of(config["url"])
+
+    def input_schema(
+        self, config: Mapping[str, Any], schema: Mapping[str, Any]
+    ) -> Mapping[str, Any]:
+        """As given."""
+        return schema
 
     def effect_class(self, config: Mapping[str, Any], declared: str) -> str:
         """As declared: a server's hints are not to be trusted."""

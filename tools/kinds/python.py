@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from controlplane.kit import schemas
+from controlplane.kit.egress import EgressError
 from controlplane.kit.errors import FieldProblem, InvalidInput
 from tools.calls import Call, Fate, Pool, Result, ToolError
 from tools.functions import registry
@@ -14,22 +15,27 @@ class Python:
     """Calls a registered function by its name."""
 
     def clean(self, config: Mapping[str, Any]) -> dict[str, Any]:
-        """{function}: the name of a registered function."""
+        """{function, options}: the name of a registered function, and what its owner set for it;
+        without options the key is left out."""
         faults = [
             FieldProblem(f"config.{key}", "unknown_field", "Unknown field.")
             for key in config
-            if key != "function"
+            if key not in ("function", "options")
         ]
         name = config.get("function")
+        found = registry.get(name) if isinstance(name, str) else None
         if name is None:
             faults.append(FieldProblem("config.function", "required", "This is required."))
-        elif not isinstance(name, str) or registry.get(name) is None:
+        elif found is None:
             known = ", ".join(registry.names())
             message = f"There is no function of that name; there are {known}."
             faults.append(FieldProblem("config.function", "does_not_exist", message))
+        options = config.get("options") or {}
+        if found is not None:
+            faults += _option_faults(found, options)
         if faults:
             raise InvalidInput(faults[0].message, errors=faults)
-        return {"function": name}
+        return {"function": name, "options": options} if options else {"function": name}
 
     def ready(self, version: Any) -> Mapping[str, Any]:
         """The config says everything."""
@@ -41,8 +47,21 @@ class Python:
         return found.pool if found else "inline"
 
     def secret_names(self, config: Mapping[str, Any]) -> tuple[str, ...]:
-        """None: functions take no secrets."""
-        return ()
+        """The one that the options name, where the function takes one."""
+        found = registry.get(config["function"])
+        name = (config.get("options") or {}).get("secret") if found else None
+        return (name,) if isinstance(name, str) else ()
+
+    def secret_host(self, config: Mapping[str, Any]) -> tuple[str, int] | None:
+        """None: functions ask for a secret by the host they are about to call."""
+        return None
+
+    def input_schema(
+        self, config: Mapping[str, Any], schema: Mapping[str, Any]
+    ) -> Mapping[str, Any]:
+        """The function's own where the tool's owner says no more than that it is an object."""
+        found = registry.get(config["function"])
+        return found.input_schema if found and schema == {"type": "object"} else schema
 
     def effect_class(self, config: Mapping[str, Any], declared: str) -> str:
         """`read` where the code says that it changes nothing, else as declared."""
@@ -56,6 +75,8 @@ class Python:
             return Result(await found.run(call.arguments, context))
         except ToolError:
             raise
+        except EgressError as exc:
+            raise _not_reached(exc) from exc
         except Exception as exc:
             raise self._failed(found, exc) from exc
 
@@ -66,6 +87,8 @@ class Python:
             return Result(found.run(call.arguments, context))
         except ToolError:
             raise
+        except EgressError as exc:
+            raise _not_reached(exc) from exc
         except Exception as exc:
             raise self._failed(found, exc) from exc
 
@@ -80,7 +103,8 @@ class Python:
                 code="input_invalid",
                 errors=faults,
             )
-        return found, ToolContext(call.context, call.timeout_seconds)
+        options = call.tool.config.get("options") or {}
+        return found, ToolContext(call.context, call.timeout_seconds, options)
 
     @staticmethod
     def _failed(found: Function, exc: Exception) -> ToolError:
@@ -91,3 +115,17 @@ class Python:
             retryable=True,
             fate=fate,
         )
+
+
+def _option_faults(found: Function, options: Any) -> list[FieldProblem]:
+    if not isinstance(options, dict):
+        return [FieldProblem("config.options", "invalid", "options must be an object.")]
+    if options and found.options_schema is None:
+        message = f"The function {found.name} takes no options."
+        return [FieldProblem("config.options", "unknown_field", message)]
+    return schemas.faults(found.options_schema, options, "config.options")
+
+
+def _not_reached(exc: EgressError) -> ToolError:
+    fate: Fate = "unknown" if exc.sent else "not_sent"
+    return ToolError(exc.message, code=exc.code, retryable=exc.retryable, fate=fate)
