@@ -91,12 +91,12 @@ def unit() -> bool:
 
 def contract() -> bool:
     """The outside, by HTTP and sockets, against real processes."""
-    return pytest("-m", "contract")
+    return pytest(*TWO_CORES, "-m", "contract")
 
 
 def platform() -> bool:
     """make up and its supervisor."""
-    return pytest("-m", "platform and not long")
+    return pytest(*TWO_CORES, "-m", "platform and not long")
 
 
 def oldest_postgres() -> Path | None:
@@ -114,7 +114,7 @@ def postgres_15() -> bool:
     if binaries is None:
         say(f"PostgreSQL {OLDEST} is not here (SPARKOPS_TEST_PG names its bin folder): left out")
         return True
-    marks = "not (platform or browser or chaos or scale or long)"
+    marks = "not (contract or platform or browser or chaos or scale or long)"
     return pytest(
         *TWO_CORES, "--database-only", "-m", marks, *OF_SQL, SPARKOPS_POSTGRES_BIN=str(binaries)
     )
@@ -123,7 +123,7 @@ def postgres_15() -> bool:
 def browser() -> bool:
     """Pages in a real Chromium."""
     try:
-        return pytest("-m", "browser", CHROMIUM=chromium.get())
+        return pytest(*TWO_CORES, "-m", "browser", CHROMIUM=chromium.get())
     except chromium.NoChromiumError as error:
         say(str(error))
         return False
@@ -131,7 +131,7 @@ def browser() -> bool:
 
 def chaos() -> bool:
     """The short fault tests."""
-    return pytest("-m", "chaos and not long")
+    return pytest(*TWO_CORES, "-m", "chaos and not long")
 
 
 def chaos_long() -> bool:

@@ -73,7 +73,7 @@ def test_the_api_keeps_to_its_document(
             "--header", f"Authorization: Bearer {ana.access}",
             "--checks", ",".join(CHECKS),
             "--phases", "examples,coverage,fuzzing",
-            "--max-examples", "8",
+            "--max-examples", "4",
             "--workers", "2",
             "--seed", "1", "--generation-deterministic",
             "--exclude-path-regex", "/auth/(logout|password)",
