@@ -23,9 +23,24 @@ from projects.api import ProjectViewSet
 from projects.models import Project
 from projects.settings_views import ProjectDelete
 from tools.api import ToolViewSet
+from tools.server_api import ToolServerViewSet
+from tools.server_views import ServerDelete
 from tools.views import ToolDelete
 from workflows.api import WorkflowViewSet
 from workflows.views import WorkflowDelete
+
+
+class TrashFilter(ListFilterSet):
+    """?search=&period=&created_after=&created_before=, by when it was deleted."""
+
+    search_fields: ClassVar[tuple[str, ...]] = ("name", "slug")
+    period_field = "deleted_at"
+
+
+class ServerTrashFilter(TrashFilter):
+    """The same of servers, which have no slug."""
+
+    search_fields = ("name", "url")
 
 
 @dataclass(frozen=True)
@@ -36,6 +51,7 @@ class Kind:
     label: str
     viewset: Any
     dialog: Any
+    filterset: Any = TrashFilter
 
     @property
     def model(self) -> Any:
@@ -45,17 +61,11 @@ class Kind:
 
 KINDS: Mapping[str, Kind] = {
     "tools": Kind("Tools", ToolViewSet, ToolDelete),
+    "servers": Kind("Tool servers", ToolServerViewSet, ServerDelete, ServerTrashFilter),
     "agents": Kind("Agents", AgentViewSet, AgentDelete),
     "workflows": Kind("Workflows", WorkflowViewSet, WorkflowDelete),
     "projects": Kind("Projects", ProjectViewSet, ProjectDelete),
 }
-
-
-class TrashFilter(ListFilterSet):
-    """?search=&period=&created_after=&created_before=, by when it was deleted."""
-
-    search_fields = ("name", "slug")
-    period_field = "deleted_at"
 
 
 class OfKind:
@@ -123,6 +133,11 @@ class TrashList(OfKind, ListView):
         "text": "What is deleted stands here, until somebody brings it back or ends it for good.",
         "icon": "trash",
     }
+
+    def setup(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
+        """Filtered by what this kind has."""
+        super().setup(request, *args, **kwargs)
+        self.filterset_class = self.kind.filterset  # type: ignore[misc]
 
     def get(self, request: HttpRequest, kind: str) -> HttpResponseBase:  # type: ignore[override]
         """Deleted projects are listed for who has no other, too."""

@@ -15,7 +15,7 @@ from tests.support.stack import Stack
 
 EMAIL, PASSWORD = "demo@sparkops.local", "Correct-horse-7-battery"
 SIZES = {"wide": (1440, 900), "narrow": (390, 844)}
-LISTS = ("runs", "workflows", "agents", "tools", "approvals", "audit", "settings")
+LISTS = ("runs", "workflows", "agents", "tools", "approvals", "audit", "settings", "trash")
 
 
 def shoot(browser: Browser, url: str, size: str, scheme: str, folder: Path) -> int:

@@ -2,11 +2,12 @@
 
 from controlplane.kit.filter_options import tags
 from controlplane.kit.filters import ListFilterSet, ManyFilter
-from tools.models import EffectClass, Kind, Stakes, Tool, ToolServer
+from tools.models import EffectClass, Kind, Stakes, Tool, ToolServer, ToolVersion
 
 
 class ToolFilter(ListFilterSet):
-    """?status=&kind=&effect_class=&stakes=&tag=&search=&period=&created_after=&created_before="""
+    """?status=&kind=&effect_class=&stakes=&approval=&tag=&search=&period= and created_after=,
+    created_before="""
 
     search_fields = ("name", "slug", "description")
 
@@ -14,6 +15,9 @@ class ToolFilter(ListFilterSet):
     kind = ManyFilter("kind", options=Kind.choices, label="Kind")
     effect_class = ManyFilter("effect_class", options=EffectClass.choices, label="Effect")
     stakes = ManyFilter("stakes", options=Stakes.choices, label="Stakes")
+    approval = ManyFilter(
+        "current__approval", options=ToolVersion.Approval.choices, label="Approval", looks=True
+    )
     tag = ManyFilter("tags", options=tags(Tool), label="Tag", of="text", array=True)
 
     class Meta:
@@ -27,7 +31,7 @@ class ToolServerFilter(ListFilterSet):
     search_fields = ("name", "url", "description")
 
     status = ManyFilter("status", options=ToolServer.Status.choices, label="Status", looks=True)
-    tag = ManyFilter("tags", options=(), label="Tag", of="text", array=True)
+    tag = ManyFilter("tags", options=tags(ToolServer), label="Tag", of="text", array=True)
 
     class Meta:
         model = ToolServer

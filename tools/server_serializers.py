@@ -89,6 +89,9 @@ class ToolServerSerializer(KitSerializer):
         url, auth = (
             attrs[name] if name in attrs else getattr(server, name) for name in ("url", "auth")
         )
+        if server is not None and url != server.url:
+            # What was discovered is that of another place until somebody asks again.
+            attrs["status"] = ToolServer.Status.NEW
         return attrs | servers.clean(url, auth, project)
 
 

@@ -9,6 +9,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from controlplane.kit import audit
+from controlplane.kit.egress import Redactor
 from controlplane.kit.errors import DomainError, FieldProblem, InvalidInput
 from controlplane.kit.loop import background_loop
 from projects import vault
@@ -23,6 +24,8 @@ from tools.mcp.door import Door, Listing
 from tools.models import Kind, Tool, ToolServer, ToolVersion
 
 MOST_IMPORTED = 200
+# A person waits for a discovery, and so does a thread of the web process.
+LONGEST_LISTING = 60.0
 
 
 class ServerFailed(DomainError):
@@ -79,10 +82,21 @@ def discover(server: ToolServer, *, actor: Any) -> ToolServer:
 
 def _listing(server: ToolServer) -> Listing:
     entry = _door(server)
+    redactor = Redactor(list(entry.hidden))
     if not connection.in_atomic_block:
         # No connection is held while the other side works.
         connection.close()
-    return asyncio.run_coroutine_threadsafe(door.list_tools(entry), background_loop()).result()
+    asking = asyncio.run_coroutine_threadsafe(door.list_tools(entry), background_loop())
+    try:
+        return asking.result(entry.timeout_seconds + 1)
+    except TimeoutError:
+        asking.cancel()
+        raise ServerFailed(
+            f"{entry.host} did not answer within {entry.timeout_seconds:g} s.", code="timeout"
+        ) from None
+    except DomainError as exc:
+        exc.message = redactor.text(exc.message)
+        raise
 
 
 def _door(server: ToolServer) -> Door:
@@ -91,7 +105,8 @@ def _door(server: ToolServer) -> Door:
         row = vault.named(server.project_id, name)
         value = vault.reveal_for(row, *host_of(server.url))
         secret = SecretValue(name, value, tuple(row.allowed_hosts))
-    return door.door(server.url, server.auth, secret, timeout_seconds=server.timeout_seconds)
+    seconds = min(server.timeout_seconds, LONGEST_LISTING)
+    return door.door(server.url, server.auth, secret, timeout_seconds=seconds)
 
 
 @transaction.atomic

@@ -45,7 +45,7 @@ class ToolList(ListView):
         Column("name", "Name", kind="lead", sort="name", narrow="lead"),
         Column("slug", "Slug", kind="code"),
         Column("kind", "Kind", template="tools/_kind.html"),
-        Column("status", "Status", kind="status", narrow="side"),
+        Column("shown", "Status", kind="status", narrow="side"),
         Column("effect_class", "If repeated"),
         Column("stakes", "Stakes"),
         Column("version", "Version", kind="count"),
@@ -67,8 +67,14 @@ class ToolList(ListView):
         """With the current version."""
         return super().get_queryset().select_related("current")
 
+    def prepare(self, rows: list[Tool]) -> list[Tool]:
+        """What is in quarantine says so instead of its status."""
+        for row in rows:
+            row.shown = row.status if row.approval in (None, "approved") else row.approval
+        return rows
+
     def get_actions(self) -> list[Verb]:
-        """A new tool."""
+        """The servers, and a new tool."""
         found = [Verb("Tool servers", reverse("tools:servers:list"), icon="server")]
         if self.may("add", self.project):
             url = reverse("tools:create")

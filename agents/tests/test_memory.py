@@ -9,6 +9,8 @@ CODE = f"""
 import sys, django
 django.setup()
 import agents.api, agents.admin, agents.loop, agents.pricing, agents.connection, agents.instances
+import tools.server_api, tools.kinds.mcp, tools.functions.registry
+tools.functions.registry.names()
 print([name for name in {HEAVY!r} if name in sys.modules])
 """
 

@@ -9,6 +9,8 @@ from controlplane.supervisor.spawn import is_alive, send
 
 STEADY_AFTER_SECONDS = 30
 LONGEST_PAUSE_SECONDS = 30
+# What was killed from outside is not known to be broken: it comes back soon, however often.
+LONGEST_PAUSE_AFTER_KILL_SECONDS = 1.0
 
 
 def pause_before(failures: int) -> float:
@@ -70,6 +72,8 @@ class Child:
             return
         self.failures = 1 if now - self.started_at > STEADY_AFTER_SECONDS else self.failures + 1
         pause = pause_before(self.failures)
+        if status == -signal.SIGKILL:
+            pause = min(pause, LONGEST_PAUSE_AFTER_KILL_SECONDS)
         self.start_at = now + pause
         when = f"in {pause:.0f} s" if pause else "now"
         self.say(f"{self.name} (process {pid}) {ending(status)}; starting it again {when}")

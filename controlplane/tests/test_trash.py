@@ -89,3 +89,9 @@ def test_a_project_is_ended_with_all_that_is_in_it(web, own, project, make_run, 
 
 def test_there_are_only_these_kinds(web, ana):
     assert web(ana).get("/trash/runs/").status_code == 404
+
+
+def test_the_trash_comes_as_a_file_too(web, ana, make_tool):
+    make_tool(name="Echo", deleted_at=timezone.now())
+    answer = web(ana).get("/trash/tools/?export=csv")
+    assert b"Echo" in b"".join(answer.streaming_content)

@@ -4,10 +4,11 @@ import statistics
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from tests.bench.lists import w6
+from tests.bench.load import w4, w8, w9, w10
+from tests.bench.memory import each_mib
 from tests.bench.world import World
 
 MILLION = 1_000_000
@@ -55,22 +56,9 @@ async def w3(world: World) -> dict[str, float]:
     return {"ms_per_step": statistics.median(took), "worst_ms_per_step": max(took)}
 
 
-def memory(pid: int) -> float:
-    """A process's proportional share of memory, in MiB."""
-    for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-        if line.startswith("Pss:"):
-            return int(line.split()[1]) / 1024
-    return 0.0
-
-
 async def w5(world: World) -> dict[str, Any]:
     """Memory of our Python processes at rest, and the seconds of a second start."""
-    processes = world.instance.status()["processes"]
-    ours = {
-        name: memory(each["pid"])
-        for name, each in processes.items()
-        if each["pid"] and name not in {"postgres", "valkey", "model"}
-    }
+    ours = each_mib(world)
     return {
         "pss_mib": sum(ours.values()),
         "start_s": world.instance.seconds_to_ready,
@@ -122,6 +110,22 @@ FIGURES = [
     Figure("W7", "answer to first line of the step", w7, {"p50_ms": 4.0}),
     Figure("W3", "100 chained steps", w3, {"ms_per_step": 2.0}),
     Figure("W2", "300 runs of 3 steps", w2, {"runs_per_s": 340, "steps_per_s": 1020}, True),
+    Figure("W4", "map of 200 items and a join", w4, {"seconds": 0.3}),
+    Figure(
+        "W8",
+        "500 runs, a model call of 2 s each",
+        w8,
+        {"seconds": 25.0, "more_mib": 300.0},
+        depends_on_disk=False,
+    ),
+    Figure("W9", "200 sockets on a busy run", w9, {"p95_ms": 250.0}, depends_on_disk=False),
+    Figure(
+        "W10",
+        "50 workers killed in mid-step",
+        w10,
+        {"p50_s": 12.0, "p99_s": 20.0, "lost": 0.5, "done_twice": 0.5},
+        depends_on_disk=False,
+    ),
     # Last, for it leaves a million runs behind.
     Figure(
         "W6",

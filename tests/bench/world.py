@@ -46,6 +46,8 @@ class World:
             SPARKOPS_WORKERS=str(workers),
             SPARKOPS_RATE="1000000/s",
             SPARKOPS_FUNCTIONS="tests.bench.functions",
+            # The model server of W8.
+            SPARKOPS_EGRESS_ALLOW="127.0.0.1/32",
         )
         self.ended: dict[str, tuple[int, str]] = {}
         self.heard = asyncio.Event()
@@ -98,9 +100,9 @@ class World:
                 self.ended[event["run"]] = (now, event["type"])
                 self.heard.set()
 
-    async def start_run(self, workflow: str) -> tuple[str, int, int]:
+    async def start_run(self, workflow: str, input: Any = None) -> tuple[str, int, int]:
         """Start a run; its id and the clock before the request and after the answer."""
-        body = {"workflow": self.workflows[workflow], "environment": "dev", "input": {}}
+        body = {"workflow": self.workflows[workflow], "environment": "dev", "input": input or {}}
         before = time.monotonic_ns()
         run = await self.wire.ask("POST", "/runs", body)
         return run["id"], before, time.monotonic_ns()

@@ -191,3 +191,27 @@ def test_a_line_of_agents_has_an_end(tess: Client) -> None:
         assert not last.requests
     for server in servers:
         server.__exit__(None, None, None)
+
+
+def test_a_step_tells_how_far_a_server_is_and_is_cancelled_in_the_middle(
+    tess: Client, probe: McpServer
+) -> None:
+    server = tess.made("/tool-servers", {"project": tess.project, "name": "P", "url": probe.url})
+    tess.made(f"/tool-servers/{server['id']}/discover", {})
+    slow = tess.made(f"/tool-servers/{server['id']}/import", {"tools": ["slow"]})["tools"][0]
+    assert (slow["effect_class"], slow["stakes"]) == ("unsafe", "destructive")
+    reads = {"effect_class": "read", "stakes": "read", "timeout_seconds": 300}
+    assert tess.patch(f"/tools/{slow['id']}", reads).status_code == 200
+    node = {"kind": "tool", "tool": "slow", "arguments": {"seconds": "${input.seconds}"}}
+    flow = tess.make_workflow("slowly", graph({"a": node}))
+    run = tess.wait(tess.start(flow, {"seconds": 0.2})["id"])
+    assert run["status"] == "succeeded", run
+    lines = [line["message"] for line in tess.get(f"/runs/{run['id']}/logs").json()["results"]]
+    assert "slow: 4 of 4: part 4" in lines
+
+    long = tess.start(flow, {"seconds": 240})["id"]
+    until = time.monotonic() + 20
+    while tess.run(long)["status"] != "running":
+        assert time.monotonic() < until
+    assert tess.post(f"/runs/{long}/cancel").status_code == 202
+    assert tess.wait(long)["status"] == "cancelled"

@@ -235,3 +235,14 @@ def test_a_server_in_use_is_not_deleted(api, server, imported):
     assert api.post(f"{url}/restore").status_code == 200
     assert api.delete(f"{url}?hard=true").json()["code"] == "in_use"
     assert ToolServer.objects.alive().count() == 1
+
+
+def test_a_project_goes_with_its_servers(api, imported, project, server):
+    imported("add")
+    held = api.get("/api/v1/tools", {"approval": "quarantined"}).json()
+    fine = api.get("/api/v1/tools", {"approval": "approved"}).json()
+    assert (held["count"], fine["count"]) == (0, 1)
+    moved = api.patch(f"{URL}/{server['id']}", {"url": "https://h.example/mcp", "auth": None})
+    assert moved.json()["status"] == "new", moved.content
+    project.delete()
+    assert not ToolServer.objects.exists()
