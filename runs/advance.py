@@ -9,8 +9,9 @@ from uuid import UUID
 from controlplane.kit.expressions import ExpressionError
 from controlplane.kit.storable import problem
 from runs.bodies import Bodies
-from runs.lifecycle import Ended, Ledger, LockedRun, ScopeRow, StepRow, Under
+from runs.lifecycle import Ledger
 from runs.placing import graph_at
+from runs.rows import Ended, LockedRun, ScopeRow, StepRow, Under
 from runs.states import RunStatus, ScopeStatus, StepStatus
 from workflows.graph import Graph
 

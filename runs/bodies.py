@@ -9,8 +9,9 @@ from uuid import UUID
 
 from controlplane.kit.expressions import ExpressionError
 from controlplane.kit.storable import problem
-from runs.lifecycle import Ended, Ledger, LockedRun, ScopeRow, Spawn, StepRow, Under
+from runs.lifecycle import Ledger
 from runs.placing import around, graph_at, scope_path, step_row
+from runs.rows import Ended, LockedRun, ScopeRow, Spawn, StepRow, Under
 from runs.states import ScopeStatus, StepStatus
 from workflows.graph import Graph
 

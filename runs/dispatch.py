@@ -20,17 +20,10 @@ from controlplane.kit.ids import uuid7
 from runs import statements as sql
 from runs.advance import advance, settle
 from runs.facts import Facts, KnownRows, LoadedFrontier, StepFact, Views
-from runs.lifecycle import (
-    Ended,
-    Ledger,
-    LockedRun,
-    NeedsLock,
-    StepRow,
-    Under,
-    read_rows,
-    write_undecided,
-)
+from runs.lifecycle import Ledger, NeedsLock, read_rows
+from runs.rows import Ended, LockedRun, StepRow, Under
 from runs.states import RunStatus
+from runs.undecided import write_undecided
 from workflows.graph import Graph
 
 # Runs of at most so many steps are read whole when they begin on this worker.

@@ -24,10 +24,10 @@ from controlplane.kit.queue import ring
 from runs.admission import admit
 from runs.dispatch import Claimed, Dispatcher, Outcome
 from runs.facts import Facts
-from runs.lifecycle import Ended, StepRow
 from runs.logs import LogBuffer
 from runs.placing import graph_at
 from runs.release import tell
+from runs.rows import Ended, StepRow
 from runs.steps import kind_module
 from runs.store import Store, decide, wake_parent
 from runs.work import (

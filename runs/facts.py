@@ -13,8 +13,9 @@ from psycopg.rows import args_row, class_row
 from controlplane.kit.database import cursor_of
 from runs import statements as sql
 from runs.advance import Key
-from runs.lifecycle import LockedRun, Place, ScopeRow, StepRow, Under, read_rows
+from runs.lifecycle import read_rows
 from runs.placing import levels, path_of
+from runs.rows import LockedRun, Place, ScopeRow, StepRow, Under
 from runs.states import STEP_TERMINAL, ScopeStatus, StepStatus
 from workflows.graph import Graph, compile_cached
 

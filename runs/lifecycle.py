@@ -5,9 +5,7 @@ steps, runs, events and calls leave as one set-based statement, guarded by each 
 Lock order: runs by id, then steps.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import datetime
+from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -19,168 +17,22 @@ from controlplane.kit.database import cursor_of
 from controlplane.kit.events import activity_group, is_activity, subject_group
 from controlplane.kit.json import dumps
 from runs import statements as sql
-from runs.states import RUN_TERMINAL, RunStatus, StepStatus
-
-Place = tuple[UUID, str]  # run, path
-
-
-@dataclass(slots=True)
-class LockedRun:
-    """A run whose row this transaction holds, with what will be written to it."""
-
-    id: UUID
-    project_id: UUID
-    workflow_id: UUID
-    version_id: UUID
-    status: str
-    end_status: str
-    reason: str
-    last_seq: int
-    open_steps: int
-    busy_steps: int
-    priority: int
-    # The last_seq the run was seen with; None until something is written.
-    was: int | None = None
-    output: Any = None
-    error: Any = None
-    input_tokens: int = 0
-    output_tokens: int = 0
-    cost: Decimal | None = None
-    unpriced_calls: int = 0
-
-    @property
-    def is_terminal(self) -> bool:
-        """Whether it has ended."""
-        return self.status in RUN_TERMINAL
-
-    def touch(self) -> None:
-        """Something of it will be written."""
-        if self.was is None:
-            self.was = self.last_seq
-
-    def written(self) -> "LockedRun":
-        """The run as it stands after it was written, for the next decision."""
-        return replace(
-            self,
-            was=None,
-            output=None,
-            error=None,
-            input_tokens=0,
-            output_tokens=0,
-            cost=None,
-            unpriced_calls=0,
-        )
-
-
-@dataclass(slots=True)
-class StepRow:
-    """What deciding needs of a step."""
-
-    id: UUID
-    run_id: UUID
-    path: str
-    node: str
-    status: str
-    deps_left: int
-    deps_taken: int
-    queue: str
-    pool: str
-    kind: str
-    attempt: int
-    state: dict[str, Any] | None = None
-    lease: UUID | None = None
-    worker_id: UUID | None = None
-
-
-@dataclass(slots=True)
-class ScopeRow:
-    """What deciding needs of one item of a map or one pass of a loop."""
-
-    run_id: UUID
-    step_id: UUID
-    path: str
-    index: int
-    status: str
-    open_steps: int
-    output: Any = None
-    error: Any = None
-
-
-@dataclass(slots=True)
-class Spawn:
-    """Bodies a container opens: the words of each of its items from `first` on, of which `window`
-    may be open at a time; `kept` are outputs that an earlier run has made."""
-
-    words: list[dict[str, Any]]
-    first: int = 0
-    window: int = 1
-    kept: dict[int, Any] = field(default_factory=dict)
-
-    def indexes(self) -> list[int]:
-        """The items that are opened at once."""
-        count = range(self.first, self.first + len(self.words))
-        return [index for index in count if index not in self.kept][: self.window]
-
-    def counts(self, allow: int) -> dict[str, Any]:
-        """What the container's state says once they are open."""
-        opened = self.indexes()
-        return {
-            "total": self.first + len(self.words),
-            "next": opened[-1] + 1,
-            "open": len(opened),
-            "done": self.first + len(self.kept),
-            "failed": 0,
-            "allow": allow,
-            "has_kept": bool(self.kept),
-        }
-
-
-@dataclass(slots=True)
-class Ended:
-    """How one step ended: its result, the outcome of each outgoing edge, and what it used."""
-
-    step_id: UUID
-    run_id: UUID
-    path: str
-    node: str
-    lease: UUID
-    status: str
-    reason: str = ""
-    input: Any = None
-    output: Any = None
-    error: dict[str, Any] | None = None
-    edges: tuple[bool, ...] = ()
-    is_fatal: bool = False
-    input_tokens: int = 0
-    output_tokens: int = 0
-    cost: Decimal | None = None
-    unpriced_calls: int = 0
-    calls: list[dict[str, Any]] = field(default_factory=list)
-    # A failed attempt that will be repeated: milliseconds to wait.
-    retry_in_ms: int | None = None
-    attempt: int = 1
-    # A step that waits: until when at the longest, what it keeps meanwhile, whom it asks.
-    wake_at: datetime | None = None
-    state: dict[str, Any] | None = None
-    approval_id: UUID | None = None
-    approval: dict[str, Any] | None = None
-    # A declared call is open, and nobody knows whether it happened.
-    is_in_doubt: bool = False
-    # A container opens bodies; or it ends while some of them are open.
-    spawn: Spawn | None = None
-    leaves_open: bool = False
-
-    @property
-    def is_over(self) -> bool:
-        """Whether the step has ended for good: nothing is repeated or waited for."""
-        return self.retry_in_ms is None and self.status != StepStatus.WAITING
-
-    @property
-    def needs_lock(self) -> bool:
-        """Whether more is written, or must be known, than the one guarded statement can: a step is
-        cancelled only in a run whose end has begun elsewhere."""
-        is_cut = self.status == StepStatus.CANCELLED or self.leaves_open
-        return self.is_fatal or self.is_in_doubt or is_cut
+from runs.rows import (
+    Ended,
+    LockedRun,
+    Place,
+    ScopeRow,
+    StepRow,
+    Under,
+    as_json,
+    end_row,
+    progress_row,
+    retry_row,
+    run_row,
+    scope_row,
+    where,
+)
+from runs.states import RunStatus, StepStatus
 
 
 class Ledger:
@@ -256,18 +108,18 @@ class Ledger:
         if run.end_status and not ended.is_over:
             _give_up(ended, run.reason)
         if ended.retry_in_ms is not None:
-            self._retries.append(_retry_row(ended))
+            self._retries.append(retry_row(ended))
             data = {
-                **_where(ended),
+                **where(ended),
                 "attempt": ended.attempt,
                 "error": ended.error,
                 "retry_in_ms": ended.retry_in_ms,
             }
             self.event(run, "step.retrying", ended.step_id, data)
             return
-        self._ends.append(_end_row(ended))
+        self._ends.append(end_row(ended))
         if ended.status == StepStatus.WAITING:
-            data = {**_where(ended), "reason": ended.reason}
+            data = {**where(ended), "reason": ended.reason}
             self.event(run, "step.waiting", ended.step_id, data)
             if ended.approval is not None:
                 self.event(run, "approval.requested", ended.step_id, ended.approval)
@@ -300,7 +152,7 @@ class Ledger:
 
     def _count_end(self, run: LockedRun, ended: Ended) -> None:
         run.open_steps -= 1
-        data: dict[str, Any] = {**_where(ended), "status": ended.status}
+        data: dict[str, Any] = {**where(ended), "status": ended.status}
         if ended.error:
             data["error"] = ended.error
         self.event(run, f"step.{ended.status}", ended.step_id, data)
@@ -338,7 +190,7 @@ class Ledger:
         step.status = StepStatus.SKIPPED
         run.open_steps -= 1
         self._progress[step.id] = step
-        self.event(run, "step.skipped", step.id, _where(step))
+        self.event(run, "step.skipped", step.id, where(step))
 
     # Bodies of maps and loops
 
@@ -479,10 +331,10 @@ class Ledger:
         for step in self.became_ready:
             run = self.runs[step.run_id]
             if step.status == StepStatus.RUNNING:
-                data = {**_where(step), "attempt": step.attempt}
+                data = {**where(step), "attempt": step.attempt}
                 self.event(run, "step.started", step.id, data)
             else:
-                self.event(run, "step.ready", step.id, _where(step))
+                self.event(run, "step.ready", step.id, where(step))
         for run in self.runs.values():
             self._settle(run)
         if self._doubted:
@@ -492,13 +344,13 @@ class Ledger:
             return set()
         progress = [s for s in self._progress.values() if s.id not in self._new]
         params = {
-            "runs": _json([_run_row(r) for r in touched]),
-            "ends": _json(self._ends),
-            "retries": _json(self._retries),
-            "progress": _json([_progress_row(s) for s in progress]),
-            "events": _json(self._events),
-            "tool": _json(self._calls["tool"]),
-            "model": _json(self._calls["model"]),
+            "runs": as_json([run_row(r) for r in touched]),
+            "ends": as_json(self._ends),
+            "retries": as_json(self._retries),
+            "progress": as_json([progress_row(s) for s in progress]),
+            "events": as_json(self._events),
+            "tool": as_json(self._calls["tool"]),
+            "model": as_json(self._calls["model"]),
         }
         statement = sql.WRITE
         if self._new or self._new_scopes or self._scopes:
@@ -518,12 +370,12 @@ class Ledger:
                     "output": scope.output,
                 }  # fmt: skip
             else:
-                changed.append(_scope_row(scope))
-        steps = [{**row, **_progress_row(self._progress[id])} for id, row in self._new.items()]
+                changed.append(scope_row(scope))
+        steps = [{**row, **progress_row(self._progress[id])} for id, row in self._new.items()]
         return {
-            "steps": _json(steps),
-            "scopes": _json(list(opened.values())),
-            "changed": _json(changed),
+            "steps": as_json(steps),
+            "scopes": as_json(list(opened.values())),
+            "changed": as_json(changed),
         }
 
     def _settle(self, run: LockedRun) -> None:
@@ -552,20 +404,6 @@ class Ledger:
         return list(found)
 
 
-@dataclass(frozen=True, slots=True)
-class Under:
-    """A place of a run: the body at `path`, and all whose path begins with `prefix`. For all items
-    of a container both are what their paths begin with."""
-
-    run_id: UUID
-    path: str
-    prefix: str
-
-    def holds(self, path: str) -> bool:
-        """Whether a step at that path lies there."""
-        return path == self.path or path.startswith(self.prefix)
-
-
 class NeedsLock(Exception):
     """What happened cannot be decided without the run's lock."""
 
@@ -574,144 +412,6 @@ def _give_up(ended: Ended, reason: str) -> None:
     """The run is ending: nothing is repeated or waited for any more."""
     ended.retry_in_ms = None
     ended.status, ended.reason, ended.is_fatal = StepStatus.CANCELLED, reason, False
-
-
-def write_undecided(conn: psycopg.Connection, ends: Sequence[Ended]) -> None:
-    """Ends of steps whose run is locked by another: written now, decided right after."""
-    calls = [call for ended in ends for call in ended.calls]
-    params = {
-        "tool": _json([call["row"] for call in calls if call["kind"] == "tool"]),
-        "model": _json([call["row"] for call in calls if call["kind"] == "model"]),
-        "ends": _json([{**_end_row(e), "state": _untold(e)} for e in ends]),
-    }
-    conn.execute(sql.END_UNDECIDED, params)
-    if doubted := [e.step_id for e in ends if e.is_in_doubt]:
-        conn.execute(sql.MARK_UNKNOWN, [doubted])
-
-
-def _untold(ended: Ended) -> dict[str, Any]:
-    """What the run has still to be told of an undecided end, besides the step's own row."""
-    return {
-        "fatal": ended.is_fatal,
-        "it": ended.input_tokens,
-        "ot": ended.output_tokens,
-        "cost": ended.cost,
-        "un": ended.unpriced_calls,
-        "calls": [{"kind": call["kind"], "event": call["event"]} for call in ended.calls],
-    }
-
-
-def undecided_end(run_id: UUID, row: Mapping[str, Any]) -> Ended:
-    """The end that `write_undecided` kept, from its row. Its calls are written already."""
-    untold = row["state"]
-    cost = untold.get("cost")
-    return Ended(
-        step_id=row["id"],
-        run_id=run_id,
-        path=row["path"],
-        node=row["node"],
-        lease=row["id"],
-        status=row["status"],
-        reason=row["reason"],
-        error=row["error"],
-        output=row["output"],
-        edges=tuple(row["edges"] or ()),
-        is_fatal=untold.get("fatal", False),
-        input_tokens=untold.get("it", 0),
-        output_tokens=untold.get("ot", 0),
-        cost=None if cost is None else Decimal(str(cost)),
-        unpriced_calls=untold.get("un", 0),
-        calls=[{**call, "row": None} for call in untold.get("calls", ())],
-    )
-
-
-def _where(step: StepRow | Ended) -> dict[str, Any]:
-    """Which step an event is about: its node, and its place where that is inside a body."""
-    return {"node": step.node, "path": step.path} if step.path else {"node": step.node}
-
-
-def _json(rows: Sequence[dict[str, Any]]) -> str:
-    return dumps(rows).decode() if rows else "[]"
-
-
-def _end_row(ended: Ended) -> dict[str, Any]:
-    return {
-        "run": ended.run_id,
-        "path": ended.path,
-        "id": ended.step_id,
-        "lease": ended.lease,
-        "status": ended.status,
-        "reason": ended.reason,
-        "input": ended.input,
-        "output": ended.output,
-        "error": ended.error,
-        "edges": list(ended.edges),
-        "fatal": ended.is_fatal,
-        "it": ended.input_tokens,
-        "ot": ended.output_tokens,
-        "cost": ended.cost,
-        "un": ended.unpriced_calls,
-        "wake": ended.wake_at,
-        "state": ended.state,
-        "approval": ended.approval_id,
-    }
-
-
-def _retry_row(ended: Ended) -> dict[str, Any]:
-    return {
-        "run": ended.run_id,
-        "path": ended.path,
-        "id": ended.step_id,
-        "lease": ended.lease,
-        "error": ended.error,
-        "input": ended.input,
-        "ms": ended.retry_in_ms,
-        "it": ended.input_tokens,
-        "ot": ended.output_tokens,
-        "cost": ended.cost,
-        "un": ended.unpriced_calls,
-    }
-
-
-def _progress_row(step: StepRow) -> dict[str, Any]:
-    return {
-        "run": step.run_id,
-        "id": step.id,
-        "status": step.status,
-        "left": step.deps_left,
-        "taken": step.deps_taken,
-        "lease": step.lease,
-        "worker": step.worker_id,
-        "attempt": step.attempt,
-        "state": step.state,
-    }
-
-
-def _scope_row(scope: ScopeRow) -> dict[str, Any]:
-    return {
-        "run": scope.run_id, "step": scope.step_id, "index": scope.index, "status": scope.status,
-        "open": scope.open_steps, "output": scope.output, "error": scope.error,
-    }  # fmt: skip
-
-
-def _run_row(run: LockedRun) -> dict[str, Any]:
-    return {
-        "id": run.id,
-        "was": run.was,
-        "status": run.status,
-        "end": run.end_status,
-        "reason": run.reason,
-        "seq": run.last_seq,
-        "open": run.open_steps,
-        "busy": run.busy_steps,
-        "output": run.output,
-        "error": run.error,
-        "it": run.input_tokens,
-        "ot": run.output_tokens,
-        "cost": run.cost,
-        "un": run.unpriced_calls,
-        "ended": run.is_terminal,
-    }
 
 
 def read_rows(conn: psycopg.Connection, statement: str, params: Any) -> list[dict[str, Any]]:

@@ -5,9 +5,10 @@ from typing import Any
 from controlplane.kit import audit, schemas
 from controlplane.kit.errors import InvalidInput, InvalidTransition
 from runs import statements as sql
-from runs.lifecycle import Ledger, LockedRun, read_rows
+from runs.lifecycle import Ledger, read_rows
 from runs.models import Run, Signal, Step
 from runs.placing import graph_at
+from runs.rows import LockedRun
 from runs.services import change
 from runs.starting import graph_of
 from workflows.models import WorkflowVersion

@@ -10,9 +10,10 @@ from controlplane.kit import audit
 from controlplane.kit.database import query
 from controlplane.kit.errors import InvalidTransition
 from runs import statements as sql
-from runs.lifecycle import Ledger, LockedRun, read_rows
+from runs.lifecycle import Ledger, read_rows
 from runs.models import Run
 from runs.placing import SHARED_QUEUE
+from runs.rows import LockedRun
 from runs.services import change
 
 # How far back, and over how many of a project's newest runs, the rate of a queue is looked at.

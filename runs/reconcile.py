@@ -14,8 +14,9 @@ from controlplane.kit import audit, schemas, storable
 from controlplane.kit.errors import DomainError, InvalidInput, InvalidTransition
 from controlplane.kit.ids import uuid7
 from governance.recorder import actor_facts
-from runs.lifecycle import Ledger, LockedRun
+from runs.lifecycle import Ledger
 from runs.models import Effect, Run, Step
+from runs.rows import LockedRun
 from runs.services import change, start
 from runs.starting import StartRequest
 from runs.states import StepStatus

@@ -12,7 +12,8 @@ from controlplane.kit.json import dumps
 from controlplane.kit.queue import ring
 from runs import statements as sql
 from runs.advance import settle_ending
-from runs.lifecycle import Ledger, LockedRun, read_rows
+from runs.lifecycle import Ledger, read_rows
+from runs.rows import LockedRun
 from runs.states import StepStatus
 
 MOST_CRASHES = 3

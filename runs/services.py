@@ -19,11 +19,12 @@ from runs import statements as sql
 from runs.admission import admit_now
 from runs.advance import settle_ending
 from runs.carrying import agent_override, carried, key_bases
-from runs.lifecycle import Ledger, LockedRun
+from runs.lifecycle import Ledger
 from runs.models import Effect, Run, Step
 from runs.pinning import pin
 from runs.questions import take_back_on_commit
 from runs.release import tell
+from runs.rows import LockedRun
 from runs.starting import (
     Rows,
     StartRequest,

@@ -19,7 +19,8 @@ from runs import statements as sql
 from runs.advance import follow, settle
 from runs.dispatch import remember, render_output
 from runs.facts import Facts, LoadedFrontier
-from runs.lifecycle import Ledger, read_rows, undecided_end
+from runs.lifecycle import Ledger, read_rows
+from runs.undecided import undecided_end
 from runs.work import LeaseLost, StepCancelled, StepWork, is_database_away
 
 T = TypeVar("T")

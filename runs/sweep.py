@@ -15,7 +15,8 @@ from runs.admission import admit
 from runs.advance import settle, settle_ending
 from runs.dispatch import render_output
 from runs.facts import Facts
-from runs.lifecycle import Ledger, LockedRun, read_rows
+from runs.lifecycle import Ledger, read_rows
+from runs.rows import LockedRun
 from runs.states import RunStatus
 from runs.store import decide
 

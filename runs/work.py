@@ -18,8 +18,8 @@ from controlplane.kit.errors import DomainError
 from controlplane.kit.expressions import ExpressionError
 from controlplane.kit.storable import problem
 from runs.facts import RunFacts
-from runs.lifecycle import Ended, Spawn
 from runs.logs import storable_text
+from runs.rows import Ended, Spawn
 from runs.states import StepStatus
 from workflows.graph import Graph, Node, edge_outcomes
 

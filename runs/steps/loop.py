@@ -1,6 +1,6 @@
 """loop: the body again and again, as long as its condition holds."""
 
-from runs.lifecycle import Spawn
+from runs.rows import Spawn
 from runs.steps.map import due_at, refuse_failed
 from runs.work import Done, StepFailed, StepWork, Waits
 

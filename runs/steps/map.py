@@ -3,8 +3,8 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from runs.lifecycle import Spawn
 from runs.placing import scope_path
+from runs.rows import Spawn
 from runs.states import Relation
 from runs.work import Done, StepFailed, StepWork, Waits
 from workflows.graph import render_field

@@ -7,7 +7,8 @@ import pytest
 
 from controlplane.kit.expressions import ExpressionError
 from runs.advance import advance, settle, settle_ending
-from runs.lifecycle import Ended, Ledger, LockedRun, NeedsLock, StepRow
+from runs.lifecycle import Ledger, NeedsLock
+from runs.rows import Ended, LockedRun, StepRow
 from workflows.graph import Graph, compile_graph
 
 RUN = uuid4()

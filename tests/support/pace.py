@@ -4,7 +4,6 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-
 AT_ONCE_SECONDS = 0.25
 
 
