@@ -5,7 +5,7 @@ from typing import Any
 
 from django import forms
 
-from controlplane.kit.forms import DialogForm, JsonField
+from controlplane.kit.forms import DialogForm, JsonEditor, JsonField
 from tools.kinds import kind
 from tools.sample import sample
 
@@ -32,6 +32,13 @@ class NumberField(forms.CharField):
         except ValueError:
             kind = "whole number" if self.is_whole else "number"
             raise forms.ValidationError(f"This is no {kind}.", code="invalid") from None
+
+
+class TextField(forms.CharField):
+    """A text; an empty one is a text, and only the schema says whether it will do."""
+
+    def validate(self, value: Any) -> None:
+        """Whatever was typed."""
 
 
 def _number(text: str) -> int | float:
@@ -105,10 +112,9 @@ def _field(part: Mapping[str, Any], required: bool) -> forms.Field:
     if kind in ("integer", "number"):
         return NumberField(is_whole=kind == "integer", **told)
     if kind == "string":
-        # An empty text is a text: only the schema says whether it will do.
         widget = forms.Textarea({"rows": 3}) if _is_long(part) else forms.TextInput()
-        return forms.CharField(strip=False, widget=widget, **{**told, "required": False})
-    return JsonField(kind=None, **told)
+        return TextField(strip=False, widget=widget, **told)
+    return JsonField(kind=None, widget=JsonEditor({"rows": 4}), **told)
 
 
 def _is_long(part: Mapping[str, Any]) -> bool:
