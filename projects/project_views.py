@@ -54,7 +54,11 @@ class ProjectList(ListView):
     def get_actions(self) -> list[Verb]:
         """A new one."""
         url = reverse("projects:create")
-        return [Verb("New project", url, icon="plus", dialog=True, kind="primary")]
+        gone = reverse("trash:list", args=["projects"])
+        return [
+            Verb("Deleted projects", gone, icon="trash"),
+            Verb("New project", url, icon="plus", dialog=True, kind="primary"),
+        ]
 
 
 class ProjectNew(FormDialog):

@@ -70,6 +70,7 @@ class BulkPage(View):
         form = self.form(request.POST)
         if form is not None and not form.is_valid():
             return self.show(form, 422)
+        once = request.POST.get("once", "")[:64]
         job, _ = bulk_jobs.start(
             table,
             self.act.name,
@@ -77,7 +78,7 @@ class BulkPage(View):
             form.cleaned_data if form is not None else {},
             actor=request.user,
             project_id=project.pk,
-            idempotency_key=f"page-{request.POST.get('once', '')[:64]}",
+            idempotency_key=f"page-{once}" if once else None,
         )
         return self.answer(job)
 

@@ -272,6 +272,17 @@ def test_a_flood_of_events_is_gathered_and_ticks_outlive_it(page: Page, someone:
     expect(row.locator("[data-select]")).to_be_checked()
 
 
+def test_a_changed_agent_fetches_its_row_anew(page: Page, someone: Client) -> None:
+    agent = someone.get("/agents", search="scout").json()["results"][0]
+    page.goto("/agents/")
+    expect(page.locator("#live-state")).to_have_attribute("data-state", "live")
+    page.mouse.move(5, 5)
+    page.evaluate("id => { document.getElementById(`row-${id}`).dataset.old = 'yes' }", agent["id"])
+    answer = someone.post(f"/agents/{agent['id']}/deploy", {"environment": "dev"})
+    assert answer.status_code == 201, answer.text
+    expect(page.locator(f"#row-{agent['id']}:not([data-old])")).to_be_visible()
+
+
 def test_a_fault_of_the_server_is_told_with_the_requests_id(page: Page, someone: Client) -> None:
     page.goto("/agents/")
     page.route(
