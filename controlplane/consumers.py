@@ -13,6 +13,7 @@ from django.db import Error as DatabaseError
 
 from agents.models import Agent
 from controlplane import live
+from controlplane.frames import send_all
 from controlplane.kit.ids import parse_uuid
 from controlplane.kit.json import dumps
 from projects.authentication import refreshed, user_from_scope
@@ -24,7 +25,11 @@ logger = logging.getLogger(__name__)
 NOT_SIGNED_IN, FORBIDDEN, ABSENT, SLOW = 4401, 4403, 4404, 4408
 TRY_AGAIN = 1013
 PING_SECONDS = 20
+MESSAGES_A_WRITE = 100
 CHECK_SECONDS = 3
+# So long an answer about a principal's rights serves other sockets of theirs.
+SHARED_SECONDS = 1
+_asked: dict[Any, asyncio.Task[int]] = {}
 
 
 class LiveConsumer(AsyncWebsocketConsumer):
@@ -55,7 +60,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
             await self.close(code)
             return
         self.user = user
-        subject = live.Subject(self.kind, self.subject_key(row))
+        self.subject = subject = live.Subject(self.kind, self.subject_key(row))
         last_seq = await subject.last_seq()
         self.listener = live.Listener(
             seq=self._after(last_seq), hears_whispers=self._query("tokens") == "1"
@@ -102,9 +107,12 @@ class LiveConsumer(AsyncWebsocketConsumer):
         """What a client says is ignored."""
 
     async def _pump(self) -> None:
+        waiting = self.listener.waiting
         while True:
-            text = await self.listener.waiting.get()
-            await self.send(text)
+            messages = [await waiting.get()]
+            while len(messages) < MESSAGES_A_WRITE and not waiting.empty():
+                messages.append(waiting.get_nowait())
+            await send_all(self.base_send, messages)
             if self.listener.is_slow and self.listener.waiting.empty():
                 await self.close(SLOW)
                 return
@@ -130,7 +138,17 @@ class LiveConsumer(AsyncWebsocketConsumer):
                 return
 
     async def _code_now(self) -> int:
-        """The code to close with, where the principal may not look any more; else 0."""
+        """The code to close with, where the principal may not look any more; else 0. Sockets of one
+        principal on one subject ask together."""
+        loop = asyncio.get_running_loop()
+        key = (loop, type(self), self.user.credential, self.subject)
+        asking = _asked.get(key)
+        if asking is None:
+            asking = _asked[key] = asyncio.create_task(self._ask_code())
+            loop.call_later(SHARED_SECONDS, _asked.pop, key, None)
+        return await asyncio.shield(asking)
+
+    async def _ask_code(self) -> int:
         user = await refreshed(self.user)
         if user is None:
             return NOT_SIGNED_IN

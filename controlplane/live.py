@@ -16,6 +16,7 @@ from channels.layers import get_channel_layer
 from psycopg.rows import dict_row
 from psycopg_pool import AsyncConnectionPool
 
+from controlplane.frames import Message
 from controlplane.kit.database import conninfo
 from controlplane.kit.events import activity_group, subject_group
 from controlplane.kit.json import dumps
@@ -94,15 +95,15 @@ class Subject:
         statement = ACTIVITY_LAST if self.kind == "activity" else SUBJECT_LAST
         return (await query(statement, {"key": self.key}))[0]["seq"]
 
-    async def read(self, after: int) -> tuple[list[tuple[int, str]], bool]:
-        """(events as (seq, text of the message), whether some are held back for the moment)."""
+    async def read(self, after: int) -> tuple[list[tuple[int, Message]], bool]:
+        """(events as (seq, message), whether some are held back for the moment)."""
         statement = ACTIVITY_EVENTS if self.kind == "activity" else SUBJECT_EVENTS
         params = {"key": self.key, "after": after, "limit": EVENTS_A_READ}
         found = []
         for row in await query(statement, params):
             if not row["is_visible"]:
                 return found, True
-            found.append((row["seq"], message_text(row)))
+            found.append((row["seq"], Message(message_text(row))))
         return found, False
 
 
@@ -130,25 +131,23 @@ class Listener:
     """One socket's place: what it has been given, and what waits to be sent."""
 
     seq: int
-    waiting: asyncio.Queue[str | None] = field(
-        default_factory=lambda: asyncio.Queue(WAITING_MESSAGES)
-    )
+    waiting: asyncio.Queue[Message] = field(default_factory=lambda: asyncio.Queue(WAITING_MESSAGES))
     is_slow: bool = False
     # Whether it asked for what is no event: the words of a model while they are written.
     hears_whispers: bool = False
 
-    def overhear(self, text: str) -> None:
+    def overhear(self, message: Message) -> None:
         """Queue what is no event, if that crowds out nothing; it moves no place."""
         if self.hears_whispers and not self.is_slow and self.waiting.qsize() < WHISPERS_BEFORE:
-            self.waiting.put_nowait(text)
+            self.waiting.put_nowait(message)
 
-    def give(self, seq: int, text: str) -> None:
+    def give(self, seq: int, message: Message) -> None:
         """Queue a message; a socket that cannot keep up is marked and closed by its consumer."""
         if seq <= self.seq or self.is_slow:
             return
         self.seq = seq
         try:
-            self.waiting.put_nowait(text)
+            self.waiting.put_nowait(message)
         except asyncio.QueueFull:
             self.is_slow = True
 
@@ -205,10 +204,10 @@ class Reader:
             if not events:
                 listener.seq = max(listener.seq, self.seq)
                 continue
-            for seq, text in events:
+            for seq, message in events:
                 if listener.waiting.full():
                     await _room(listener)
-                listener.give(seq, text)
+                listener.give(seq, message)
 
     async def _listen(self) -> None:
         layer = get_channel_layer()
@@ -219,8 +218,9 @@ class Reader:
                     await layer.group_add(self.subject.group, self._channel)
                 message = await layer.receive(self._channel)
                 if message["type"] == "whisper":
+                    words = Message(message["text"])
                     for listener in self.listeners:
-                        listener.overhear(message["text"])
+                        listener.overhear(words)
                     continue
             except Exception as exc:  # Redis away: the poll goes on, the layer reconnects.
                 logger.warning("live doorbell unheard: %s", exc)
@@ -245,10 +245,10 @@ class Reader:
     async def _read_all(self) -> bool:
         while True:
             events, is_held = await self.subject.read(self.seq)
-            for seq, text in events:
+            for seq, message in events:
                 self.seq = seq
                 for listener in self.listeners:
-                    listener.give(seq, text)
+                    listener.give(seq, message)
             if len(events) < EVENTS_A_READ:
                 return is_held
             await self._breathe()
