@@ -1,5 +1,6 @@
 """Agents that call tools of MCP servers and other agents, in runs of real workers."""
 
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -10,6 +11,7 @@ from tests.engine.house import graph
 from tests.support.client import Client
 from tests.support.mcp_server import McpServer
 from tests.support.model_servers import AnthropicServer, ModelServer, OpenAIServer, Reply
+from tests.support.stack import Stack
 
 WIRES = {"openai": OpenAIServer, "anthropic": AnthropicServer}
 ASK: dict[str, Any] = {"kind": "agent", "agent": "boss", "prompt": "${input.question}"}
@@ -215,3 +217,41 @@ def test_a_step_tells_how_far_a_server_is_and_is_cancelled_in_the_middle(
         assert time.monotonic() < until
     assert tess.post(f"/runs/{long}/cancel").status_code == 202
     assert tess.wait(long)["status"] == "cancelled"
+
+
+def test_an_asked_agent_goes_on_after_a_crash_where_it_was(tess: Client, tool_stack: Stack) -> None:
+    held = threading.Event()
+
+    def helper(body: dict[str, Any]) -> Reply:
+        if len(body["messages"]) == 2:
+            return Reply(tool_calls=(("echo", {"x": "look"}),))
+        # The first time it is asked so, its worker dies.
+        first, _ = not held.is_set(), held.set()
+        return Reply("Sunny.", delay=60 if first else 0)
+
+    def boss(body: dict[str, Any]) -> Reply:
+        if len(body["messages"]) > 2:
+            return Reply("Take sunglasses.")
+        return Reply(tool_calls=(("weatherman", {"prompt": "Oslo?"}),))
+
+    tess.make_tool("echo", "echo")
+    with OpenAIServer(script=boss) as upper, OpenAIServer(script=helper) as lower:
+        make_agent(tess, "weather", lower, ["echo"])
+        agent_tool(tess, "weatherman", "weather")
+        made = tess.get("/tools", project=tess.project, search="weatherman").json()["results"][0]
+        assert tess.patch(f"/tools/{made['id']}", {"timeout_seconds": 120}).status_code == 200
+        make_agent(tess, "boss", upper, ["weatherman"])
+        asking = tess.make_workflow("asking", graph({"a": ASK}))
+        run = tess.start(asking, {"question": "What to pack?"})["id"]
+        assert held.wait(30)
+        for number in (1, 2):
+            pid = tool_stack.pids[f"worker-{number}"]
+            tool_stack.kill_worker(number)
+            tool_stack.report_lost(pid)
+            tool_stack.start_worker(number)
+        ended = tess.wait(run, 60)
+        assert ended["status"] == "succeeded", ended
+        assert tess.steps(run)[0]["output"]["text"] == "Take sunglasses."
+        # The call that was cut off is made again, and nothing else is.
+        assert [len(one["body"]["messages"]) for one in lower.requests] == [2, 4, 4]
+        assert len(upper.requests) == 2
