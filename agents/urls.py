@@ -3,11 +3,13 @@
 from django.urls import path
 
 from agents import deploy_views, page, views
+from agents.import_views import AgentImport
 
 app_name = "agents"
 urlpatterns = [
     path("", views.AgentList.as_view(), name="list"),
     path("new/", views.AgentCreate.as_view(), name="create"),
+    path("import/", AgentImport.as_view(), name="import"),
     path("<uuid:pk>/", page.AgentPage.as_view(), name="detail"),
     path("<uuid:pk>/edit/", views.AgentEdit.as_view(), name="edit"),
     path("<uuid:pk>/delete/", views.AgentDelete.as_view(), name="delete"),

@@ -58,7 +58,8 @@ class AgentList(ListView):
         if not self.may("add", self.project):
             return []
         url = reverse("agents:create")
-        return [Verb("New agent", url, icon="plus", dialog=True, kind="primary")]
+        bring = Verb("Import", reverse("agents:import"), icon="upload", dialog=True)
+        return [bring, Verb("New agent", url, icon="plus", dialog=True, kind="primary")]
 
     def get_menu(self, row: Agent) -> list[Verb]:
         """Changing and deleting."""

@@ -78,6 +78,7 @@ class ToolList(ListView):
         found = [Verb("Tool servers", reverse("tools:servers:list"), icon="server")]
         if self.may("add", self.project):
             url = reverse("tools:create")
+            found.append(Verb("Import", reverse("tools:import"), icon="upload", dialog=True))
             found.append(Verb("New tool", url, icon="plus", dialog=True, kind="primary"))
         return found
 

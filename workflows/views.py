@@ -65,7 +65,8 @@ class WorkflowList(ListView):
         if not self.may("add", self.project):
             return []
         url = reverse("workflows:create")
-        return [Verb("New workflow", url, icon="plus", dialog=True, kind="primary")]
+        bring = Verb("Import", reverse("workflows:import"), icon="upload", dialog=True)
+        return [bring, Verb("New workflow", url, icon="plus", dialog=True, kind="primary")]
 
     def get_menu(self, row: Workflow) -> list[Verb]:
         """Running, changing, deleting."""
