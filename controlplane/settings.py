@@ -243,6 +243,8 @@ SPECTACULAR_SETTINGS = {
         "WorkflowVersionStateEnum": "workflows.models.WorkflowVersion.State",
         "ProjectStatusEnum": "projects.models.Project.Status",
         "ApprovalStatusEnum": "governance.models.Approval.Status",
+        "ResolutionEnum": [(word, word) for word in ("done", "redo", "compensate")],
+        "ChangeKindEnum": [(word, word) for word in ("added", "removed", "changed")],
     },
 }
 

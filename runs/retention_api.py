@@ -1,7 +1,8 @@
 """GET /projects/{id}/retention: the rules about data, and what was removed by them."""
 
 from django.http import Http404
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -34,7 +35,10 @@ class RetentionView(APIView):
     permission = "projects.view_project"
     http_method_names = ("get", "head", "options")
 
-    @extend_schema(responses=RetentionSerializer)
+    @extend_schema(
+        responses=RetentionSerializer,
+        parameters=[OpenApiParameter("id", OpenApiTypes.UUID, OpenApiParameter.PATH)],
+    )
     def get(self, request: Request, pk: str) -> Response:
         """Of one project."""
         key = parse_uuid(pk)

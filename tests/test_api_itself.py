@@ -42,7 +42,7 @@ def document(django_db_blocker):
 
 # Not described: itself, and a method that answers 405 to everybody.
 APART = {("GET", BASE), ("GET", f"{BASE}/schema"), ("GET", f"{BASE}/docs")}
-APART |= {("POST", f"{BASE}/approvals")}
+APART |= {("POST", f"{BASE}/approvals"), ("POST", f"{BASE}/reconciliations")}
 
 
 def test_the_document_describes_every_route(document):

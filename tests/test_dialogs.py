@@ -200,7 +200,11 @@ def test_a_test_call_shows_what_came_back(web, ana, make_tool):
     tool = make_tool()
     html = (
         web(ana)
-        .post(f"/tools/{tool.pk}/test/", {"arguments": '{"text": "hello"}'}, HTTP_HX_REQUEST="true")
+        .post(
+            f"/tools/{tool.pk}/test/",
+            {"arguments_json": '{"text": "hello"}'},
+            HTTP_HX_REQUEST="true",
+        )
         .content.decode()
     )
     assert 'id="test-result"' in html

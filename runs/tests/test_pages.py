@@ -59,7 +59,7 @@ def part(browser, url, target):
 def test_the_page_says_how_it_stands_and_why(web, vic, run):
     html = web(vic).get(run.get_absolute_url()).content.decode()
     assert "tell: the &lt;b&gt;line&lt;/b&gt; was \\x1b[31mbusy" in html
-    assert f'data-live="/ws/runs/{run.pk}?after=2"' in html
+    assert f'data-live="/ws/runs/{run.pk}?after=2&amp;tokens=1"' in html
     assert "1 done · 1 failed" in html
 
 
