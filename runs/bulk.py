@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import Q, QuerySet
 
 from controlplane.kit.bulk import Act, Bulk
 from controlplane.kit.errors import DomainError, InvalidTransition
@@ -13,8 +13,10 @@ from runs.models import Effect, Run
 from runs.states import RUN_TERMINAL, RunStatus
 
 ENDED = Q(status__in=[str(status) for status in RUN_TERMINAL])
-UNRESOLVED = Exists(Effect.objects.filter(run=OuterRef("pk"), state=Effect.State.UNKNOWN))
-LIVE_TREE = Exists(Run.objects.filter(root_id=OuterRef("root_id")).alive_states())
+# Sets that are read once, not asked for at each row.
+UNRESOLVED = Q(pk__in=Effect.objects.filter(state=Effect.State.UNKNOWN).values("run_id"))
+ALIVE = [status for status in RunStatus if status not in RUN_TERMINAL]
+LIVE_TREE = Q(root_id__in=Run.objects.filter(status__in=ALIVE).values("root_id"))
 TIED = "A run that hangs together with it goes on."
 ASKED = "A call of it may or may not have happened; resolve it first."
 GOING_ON = "It has not ended."
@@ -58,7 +60,7 @@ class RunBulk(Bulk):
             refusals=(
                 (GOING_ON, ~ENDED),
                 (NOTHING_FAILED, Q(status=RunStatus.SUCCEEDED)),
-                (ASKED, Q(UNRESOLVED)),
+                (ASKED, UNRESOLVED),
             ),
             note="Each goes on from its failed steps as a new run; what succeeded is kept.",
         ),
@@ -81,7 +83,7 @@ class RunBulk(Bulk):
             done="deleted for good",
             icon="trash",
             danger=True,
-            refusals=((GOING_ON, ~ENDED), (TIED, Q(LIVE_TREE)), (ASKED, Q(UNRESOLVED))),
+            refusals=((GOING_ON, ~ENDED), (TIED, LIVE_TREE), (ASKED, UNRESOLVED)),
             note="With their steps, logs and events, for good. This cannot be undone.",
         ),
     )

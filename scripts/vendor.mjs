@@ -27,6 +27,13 @@ const copies = {
   'tabler-icons/LICENSE': '@tabler/icons/LICENSE',
 };
 
+// What only browser tests load; it is never served.
+const testVendor = join(root, 'tests/browser/vendor');
+const testCopies = {
+  'axe-core/axe.min.js': 'axe-core/axe.min.js',
+  'axe-core/LICENSE': 'axe-core/LICENSE',
+};
+
 // What the JSON editor needs, and no more, as one global named CodeMirror.
 const editorEntry = `
   export { EditorState, Compartment } from '@codemirror/state';
@@ -114,18 +121,22 @@ async function listFiles(folder) {
   return entries
     .filter((entry) => entry.isFile())
     .map((entry) => join(entry.parentPath ?? entry.path, entry.name))
-    .filter((path) => path !== sums)
+    .filter((path) => !path.endsWith('SHA256SUMS'))
     .sort();
+}
+
+async function sumsOf(files, base) {
+  const lines = [];
+  for (const path of files) {
+    const hash = createHash('sha256').update(await readFile(path)).digest('hex');
+    lines.push(`${hash}  ${relative(base, path)}`);
+  }
+  return `${lines.join('\n')}\n`;
 }
 
 async function checksums() {
   const files = [...(await listFiles(vendor)), join(root, 'static/img/icons.svg')];
-  const lines = [];
-  for (const path of files) {
-    const hash = createHash('sha256').update(await readFile(path)).digest('hex');
-    lines.push(`${hash}  ${relative(join(root, 'static'), path)}`);
-  }
-  return `${lines.join('\n')}\n`;
+  return sumsOf(files, join(root, 'static'));
 }
 
 if (process.argv.includes('--check')) {
@@ -141,6 +152,10 @@ if (process.argv.includes('--check')) {
     const bytes = await readFile(join(root, 'node_modules', source));
     await write(join(vendor, target), withoutMaps(bytes, target));
   }
+  for (const [target, source] of Object.entries(testCopies)) {
+    await write(join(testVendor, target), await readFile(join(root, 'node_modules', source)));
+  }
+  await writeFile(join(testVendor, 'SHA256SUMS'), await sumsOf(await listFiles(testVendor), testVendor));
   await buildEditor();
   await buildSprite();
   await writeFile(sums, await checksums());

@@ -99,10 +99,11 @@ MANY = (
     Specimen(
         "_bulk_bar",
         {
-            "some chosen": {"bulk": BAR, "csrf_token": "token"},
+            "some chosen": {"bulk": BAR, "csrf_token": "token", "open": True},
             "nothing allowed": {
                 "bulk": BAR | {"acts": [], "count": 7, "on_page": 7},
                 "csrf_token": "token",
+                "open": True,
             },
         },
     ),

@@ -16,7 +16,7 @@
   }
 
   function draw() {
-    if (!bar()) return;
+    if (!bar() || !boxes().length) return;
     const all = whole()?.checked ?? false;
     for (const box of boxes()) {
       box.checked = all || chosen.has(box.value);

@@ -85,6 +85,8 @@
   function editJson(area) {
     const host = document.createElement('div');
     host.className = 'editor';
+    const exit = document.createElement('span');
+    exit.tabIndex = -1;
     const root = host.attachShadow({ mode: 'open' });
     const label = area.labels?.[0]?.textContent.trim() ?? area.getAttribute('aria-label') ?? 'JSON';
     const syntax = jsonParseLinter();
@@ -100,8 +102,9 @@
           closeBrackets(), highlightActiveLine(), lintGutter(), search({ top: true }), json(),
           linter((v) => (v.state.doc.toString().trim() ? syntax(v) : []), { delay: 300 }),
           linter(schema, { delay: 0 }),
-          // Escape leaves the field, so that Tab may indent without trapping the keyboard.
-          keymap.of([{ key: 'Escape', run: (v) => { v.contentDOM.blur(); host.focus(); return true; } }]),
+          // Escape leaves the field, so that Tab may indent without trapping the keyboard: to a
+          // place behind it, for from the host itself Tab would lead into the field again.
+          keymap.of([{ key: 'Escape', run: (v) => { v.contentDOM.blur(); exit.focus(); return true; } }]),
           keymap.of([...closeBracketsKeymap, ...searchKeymap, ...historyKeymap, ...foldKeymap, ...lintKeymap, ...defaultKeymap, indentWithTab]),
           syntaxHighlighting(colours), theme, typeOver,
           EditorView.contentAttributes.of({
@@ -115,8 +118,7 @@
         ],
       }),
     });
-    host.tabIndex = -1;
-    area.after(host);
+    area.after(host, exit);
     area.hidden = true;
     view.focus();
     // A label, or a form's complaint, that points at the text area leads to the editor.

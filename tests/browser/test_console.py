@@ -250,20 +250,3 @@ def test_everything_works_without_javascript(
     plain.get_by_role("button", name="Sign out").click()
     assert "/accounts/login/" in plain.url
     context.close()
-
-
-PAGES = ["/", "/runs/", "/workflows/", "/agents/", "/tools/", "/runs/new/", "/tools/new/"]
-
-
-@pytest.mark.parametrize(("scheme", "width"), [("light", 1440), ("dark", 390)])
-def test_no_page_breaks_a_rule_of_accessibility(
-    page: Page, someone: Client, workflow: str, axe: Callable[[Page], list[str]],
-    scheme: str, width: int,
-) -> None:  # fmt: skip
-    run = start(someone, workflow)
-    page.set_viewport_size({"width": width, "height": 900})
-    page.emulate_media(color_scheme=scheme)
-    tabs = [f"/runs/{run}/?tab={tab}" for tab in ("timeline", "logs", "events", "io")]
-    for path in [*PAGES, f"/workflows/{workflow}/", *tabs]:
-        page.goto(path)
-        assert axe(page) == [], path
