@@ -229,7 +229,7 @@ class RunViewSet(ScopedViewSet):
     def steps(self, request: Request, pk: str = "") -> Response:
         """The steps with their attempts and calls."""
         run = self.get_object()
-        rows = run.steps.prefetch_related("attempts").order_by("position", "path", "id")
+        rows = reads.steps_in_order(run).prefetch_related("attempts")
         page = self.paginate_queryset(rows) or []
         context = {**self.get_serializer_context(), "calls": reads.calls_of(page)}
         return self.get_paginated_response(StepSerializer(page, many=True, context=context).data)

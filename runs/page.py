@@ -1,5 +1,6 @@
 """The page of one run: head, timeline with the drawer of a step, logs, events, input and output."""
 
+from collections import Counter
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, ClassVar
@@ -90,11 +91,7 @@ class RunPage(DetailView):
 
     def timeline(self) -> dict[str, Any]:
         """Rows and marks of the timeline, and the drawer of the chosen step."""
-        steps = list(
-            self.row.steps.defer("input", "output", "state", "error", "edges").order_by(
-                "position", "path", "id"
-            )[:STEPS_SHOWN]
-        )
+        steps = reads.steps_shown(self.row, STEPS_SHOWN)
         fields = timeline.node_fields(self.row.workflow_version.definition)
         bars = [
             timeline.Bar(
@@ -106,8 +103,10 @@ class RunPage(DetailView):
         ]  # fmt: skip
         chosen, opened = self.request.GET.get("step", ""), self.request.GET.get("open", "")
         rows, ticks, _ = timeline.rows(bars, timezone.now(), chosen=chosen, opened=opened)
+        is_cut = len(steps) == STEPS_SHOWN
+        each = reads.step_counts(self.row) if is_cut else Counter(bar.status for bar in bars)
         counted = {
-            name: sum(bar.status in words for bar in bars)
+            name: sum(each[word] for word in words)
             for name, words in {
                 "done": {"succeeded"}, "failed": {"failed"}, "skipped": {"skipped", "cancelled"},
                 "active": timeline.LIVE, "ahead": {"pending", "ready"},
@@ -116,8 +115,8 @@ class RunPage(DetailView):
         return {
             "rows": rows, "ticks": ticks, "opened": opened,
             "counts": counted,
-            "is_cut": len(steps) == STEPS_SHOWN,
-            "is_running": any(bar.status == "running" for bar in bars),
+            "is_cut": is_cut,
+            "is_running": each["running"] > 0,
         } | self.step_drawer(chosen, fields)  # fmt: skip
 
     def step_drawer(self, chosen: str, fields: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:

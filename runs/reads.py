@@ -1,11 +1,11 @@
 """Reads of a run's parts that join apps to the left: calls by step, events, logs."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from typing import Any
 from uuid import UUID
 
-from django.db.models import QuerySet
+from django.db.models import Case, Count, IntegerField, QuerySet, When
 
 from agents.models import ModelCall
 from controlplane.kit.json import money
@@ -57,6 +57,35 @@ def calls_of(steps: Iterable[Step]) -> dict[UUID, list[dict[str, Any]]]:
     for _, step_id, call in sorted(found, key=lambda item: item[0]):
         by_step[step_id].append(call)
     return by_step
+
+
+def steps_in_order(run: Run) -> QuerySet[Step]:
+    """Those of the top by their place in the graph, then those of bodies, item by item: their ids
+    grow as they begin to exist."""
+    is_body = Case(When(path="", then=0), default=1, output_field=IntegerField())
+    place = Case(When(path="", then="position"), default=0, output_field=IntegerField())
+    return run.steps.order_by(is_body, place, "id")
+
+
+def steps_shown(run: Run, most: int) -> list[Step]:
+    """Steps for the timeline, without payloads: those of the top by their place in the graph, then
+    those of bodies as they began to exist, item by item. Of more than `most` those that failed or
+    are at work come before others."""
+    rank = Case(
+        When(path="", then=0),
+        When(status__in=("failed", "running", "waiting", "parked"), then=1),
+        default=2,
+        output_field=IntegerField(),
+    )
+    rows = run.steps.defer("input", "output", "state", "error", "edges")
+    chosen = list(rows.annotate(rank=rank).order_by("rank", "position", "id")[:most])
+    top = [step for step in chosen if not step.path]
+    return top + sorted((step for step in chosen if step.path), key=lambda step: step.pk)
+
+
+def step_counts(run: Run) -> Counter[str]:
+    """How many steps of a run there are of each status."""
+    return Counter(dict(run.steps.order_by().values_list("status").annotate(n=Count("pk"))))
 
 
 def events_of(run: Run, after: int) -> list[dict[str, Any]]:

@@ -120,7 +120,7 @@ def in_tree_order(
     def add(parent: Bar | None, depth: int) -> None:
         inner = children[parent.id if parent else None]
         whole = parent is None or parent.id == opened or len(inner) <= SHOWN_OF_A_BODY + 1
-        shown = inner if whole else inner[:SHOWN_OF_A_BODY]
+        shown = inner if whole else _worth_showing(inner)
         for bar in shown:
             found.append((bar, depth, None, 0))
             add(bar, depth + 1)
@@ -129,6 +129,13 @@ def in_tree_order(
 
     add(None, 0)
     return found
+
+
+def _worth_showing(inner: Sequence[Bar]) -> list[Bar]:
+    """The first of a long body, in their order; what failed or is at work before what is over."""
+    rank = {"failed": 0, **dict.fromkeys(LIVE, 1)}
+    places = sorted(range(len(inner)), key=lambda at: (rank.get(inner[at].status, 2), at))
+    return [inner[at] for at in sorted(places[:SHOWN_OF_A_BODY])]
 
 
 def _span(bar: Bar, now: datetime) -> tuple[datetime, datetime] | None:

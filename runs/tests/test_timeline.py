@@ -1,6 +1,7 @@
 """Where the bars of a run's timeline stand."""
 
 import itertools
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -91,6 +92,14 @@ def test_a_long_body_is_cut_until_it_is_opened():
     cut = in_tree_order(bars)
     assert cut[-1] == (None, 1, bars[0], 40 - SHOWN_OF_A_BODY)
     assert len(in_tree_order(bars, UUID(int=1))) == 41
+
+
+def test_of_a_long_body_what_failed_or_is_at_work_is_shown_first_in_its_order():
+    bars = [bar(n + 10, 0, 1, parent=1) for n in range(40)]
+    bars[35] = replace(bars[35], status="failed")
+    bars[30] = replace(bars[30], status="running")
+    shown = [b.id.int - 10 for b, *_ in in_tree_order([bar(1, 0, 3), *bars])[1:-1]]
+    assert shown == [*range(SHOWN_OF_A_BODY - 2), 30, 35]
 
 
 def test_a_node_says_what_it_works_with():
