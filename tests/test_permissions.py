@@ -255,6 +255,7 @@ API: list[Row] = [
     Row("GET", "/runs/{run}/steps", VIEWER, 200),
     Row("GET", "/runs/{run}/events", VIEWER, 200),
     Row("GET", "/runs/{run}/logs", VIEWER, 200),
+    Row("GET", "/runs/{run}/diff", VIEWER, 200),
     Row("POST", "/runs/{live_run}/cancel", OPERATOR, 202),
     Row("POST", "/runs/{live_run}/signals/{signal}", OPERATOR, 202),
     Row("POST", "/runs/{live_run}/steps/{nobody}/answer", OPERATOR, 404),
