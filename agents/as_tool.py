@@ -29,6 +29,11 @@ class Agents:
             message = f"{slug} would end up asking itself: {' → '.join(circle)}."
             raise InvalidInput.of("config.agent", message, "cycle")
 
+    def choices(self, project: Any) -> list[tuple[str, str]]:
+        """(slug, name) of the model agents of a project."""
+        rows = Agent.objects.alive().filter(project=project, kind=Kind.MODEL).order_by("name")
+        return list(rows.values_list("slug", "name"))
+
     async def ask(self, project_id: Any, slug: str, prompt: str) -> Result:
         """Outside of a run nobody accounts for an agent's work."""
         raise ToolError(

@@ -1,19 +1,23 @@
 """Whether an agent's model answers: one short real call, priced and recorded like any other."""
 
 import asyncio
+import time
 from typing import Any
 
 from django.db import connection
 
+from agents import remote
 from agents.calls import Record, call_model
 from agents.models import Agent, ModelCall
 from agents.outcome import ModelReply
 from agents.pricing import PriceList, price_list
 from agents.providers.contract import ModelRequest, ProviderError
+from agents.remote import RemoteReply
 from agents.services import called_host
 from agents.spec import AgentSpec, load_spec
 from controlplane.kit import audit, gate
 from controlplane.kit.errors import DomainError
+from controlplane.kit.ids import uuid7
 from controlplane.kit.json import money
 from controlplane.kit.loop import background_loop
 from projects import vault
@@ -53,6 +57,8 @@ def check_connection(agent: Agent, *, actor: User) -> dict[str, Any]:
         target=agent,
         after={"version": spec.number},
     )
+    if agent.kind == "remote":
+        return _check_remote(spec)
     records: list[Record] = []
     try:
         reply: ModelReply | None = _call(spec, records)
@@ -70,8 +76,9 @@ def check_connection(agent: Agent, *, actor: User) -> dict[str, Any]:
 
 
 def _spec(agent: Agent) -> AgentSpec:
-    if agent.kind != "model" or agent.current_id is None:
-        raise DomainError("Only model agents have a connection to check.", code="wrong_kind")
+    if agent.kind == "worker" or agent.current_id is None:
+        message = "Its workers come to us; there is no connection to check."
+        raise DomainError(message, code="wrong_kind")
     return load_spec(agent.current_id)
 
 
@@ -114,6 +121,40 @@ def _call(spec: AgentSpec, records: list[Record]) -> ModelReply:
         call_model(spec.provider, request, prices=prices, record=records.append),
         background_loop(),
     ).result()
+
+
+def _check_remote(spec: AgentSpec) -> dict[str, Any]:
+    """Ask a remote agent once; nothing of its answer is kept."""
+    began = time.perf_counter()
+    reply: RemoteReply | None = None
+    error = None
+    try:
+        key, hosts = model_key(spec)
+        if not connection.in_atomic_block:
+            connection.close()
+        question = {"prompt": _QUESTION["content"], "output_schema": None, "check": True}
+        asked = remote.ask(
+            spec, question, idempotency_key=str(uuid7()), api_key=key, allowed_hosts=hosts
+        )
+        reply = asyncio.run_coroutine_threadsafe(asked, background_loop()).result()
+    except (remote.RemoteFailure, vault.SecretRefused) as exc:
+        error = {
+            "code": exc.code, "message": exc.message, "retryable": exc.code in remote.REPEATED,
+        }  # fmt: skip
+    return {
+        "ok": error is None,
+        "provider": "remote",
+        "model": spec.slug,
+        "response_model": None,
+        "latency_ms": round((time.perf_counter() - began) * 1000, 3),
+        "first_token_ms": None,
+        "input_tokens": reply.input_tokens if reply else 0,
+        "output_tokens": reply.output_tokens if reply else 0,
+        "cost": money(reply.cost) if reply else None,
+        "currency": "USD",
+        "price_status": "priced" if reply and reply.cost is not None else "unpriced",
+        "error": error,
+    }
 
 
 def _answer(

@@ -1,6 +1,7 @@
 """The rows of live worker processes: written by the workers themselves and by who watches them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 from uuid import UUID
 
 from django.db import transaction
@@ -43,6 +44,32 @@ def register(
     if deployment is not None:
         _tell("instance.started", instance.pk, deployment, host, pid)
     return instance.pk
+
+
+def welcome(
+    deployment: Deployment, *, name: str, capacity: int, about: Mapping[str, Any]
+) -> Instance:
+    """The row of a worker that came by HTTP, ready for work."""
+    instance = Instance.objects.create(
+        deployment=deployment,
+        version=deployment.target_version,
+        queue=deployment.queue,
+        host=name[:120],
+        state=Instance.State.READY,
+        started_at=Now(),
+        last_heartbeat_at=Now(),
+        capacity=capacity,
+        about=dict(about),
+    )
+    _tell("instance.started", instance.pk, deployment, instance.host, 0)
+    DeploymentEvent.objects.create(
+        deployment=deployment,
+        kind=DeploymentEvent.Kind.INSTANCE_STARTED,
+        reason="A worker of the operator registered",
+        version=deployment.target_version,
+        signal={"instance": str(instance.pk), "host": instance.host},
+    )
+    return instance
 
 
 def prepare(deployment: Deployment, *, host: str) -> Instance:

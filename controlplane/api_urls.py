@@ -16,6 +16,7 @@ from projects.api import EnvironmentViewSet, ProjectViewSet
 from projects.members_api import AcceptView, InvitationViewSet, MemberViewSet
 from projects.saved_views import SavedViewViewSet
 from projects.secrets_api import ApiKeyViewSet, SecretViewSet
+from runs import pull_api
 from runs.api import RunViewSet
 from runs.joined_api import RunsOfAgent, RunsOfWorkflow
 from runs.queues_api import QueueViewSet
@@ -28,8 +29,8 @@ from workflows.api import WorkflowViewSet
 router = SimpleRouter()
 router.trailing_slash = "/?"
 router.register("tools", ToolViewSet, "tool")
-router.register("workflows", WorkflowViewSet, "workflow")
 router.register("tool-servers", ToolServerViewSet, "tool-server")
+router.register("workflows", WorkflowViewSet, "workflow")
 router.register("runs", RunViewSet, "run")
 router.register("reconciliations", ReconciliationViewSet, "reconciliation")
 router.register("agents", analytics.MeasuredAgentViewSet, "agent")
@@ -92,6 +93,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
         re_path(rf"^auth/{name}/?$", view.as_view(), name=f"auth-{name}")
         for name, view in auth_api.ROUTES.items()
     ),
+    *(re_path(rf"^{path}/?$", view) for path, view in pull_api.routes().items()),
     re_path("^invitations/accept/?$", AcceptView.as_view(), name="invitation-accept"),
     *router.urls,
 ]

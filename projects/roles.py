@@ -62,6 +62,7 @@ OPERATOR = frozenset(
         "agents.try_agent",
         "agents.deploy_agent",
         "agents.scale_agent",
+        "agents.work_agent",
         "workflows.add_workflow",
         "workflows.change_workflow",
         "workflows.delete_workflow",

@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator
 from typing import Any
+from uuid import UUID
 
 from django.http import Http404, StreamingHttpResponse
-from drf_spectacular.utils import OpenApiTypes, extend_schema
+from drf_spectacular.utils import OpenApiParameter, OpenApiTypes, extend_schema
 from rest_framework import status
 from rest_framework.decorators import action
 from rest_framework.request import Request
@@ -16,6 +17,7 @@ from controlplane.kit.errors import DomainError, InvalidInput, as_domain_error, 
 from controlplane.kit.ids import parse_uuid
 from controlplane.kit.permissions import require
 from runs import messages, queues, reads, services, why
+from runs.diffing import compare_runs, last_green
 from runs.filters import RunFilter
 from runs.logs import LEVELS
 from runs.models import Run
@@ -223,6 +225,30 @@ class RunViewSet(ScopedViewSet):
             raise Http404
         messages.answer(run, row, request.data, actor=request.user)
         return self.whole_answer(self.get_queryset().get(pk=run.pk))
+
+    @extend_schema(
+        parameters=[
+            OpenApiParameter("with", UUID, description="Another run; the last that succeeded.")
+        ],
+        responses={200: OpenApiTypes.OBJECT},
+    )
+    @action(detail=True, methods=["get"], filter_backends=[])
+    def diff(self, request: Request, pk: str = "") -> Response:
+        """What differs between this run and another, or the last one before it that succeeded."""
+        run = self.get_object()
+        other = self._other(run)
+        found = compare_runs(other, run) if other is not None else {}
+        return Response({"run": run.pk, "with": other and other.pk, **found})
+
+    def _other(self, run: Run) -> Run | None:
+        wanted = self.request.query_params.get("with")
+        if not wanted:
+            return last_green(run)
+        key = parse_uuid(wanted)
+        other = self.get_queryset().filter(pk=key).first() if key else None
+        if other is None:
+            raise InvalidInput.of("with", "There is no such run.", "does_not_exist")
+        return other
 
     @extend_schema(responses={200: StepSerializer(many=True)})
     @action(detail=True, methods=["get"], filter_backends=[])

@@ -15,8 +15,7 @@ from runs.states import RUN_TERMINAL, RunStatus
 ENDED = Q(status__in=[str(status) for status in RUN_TERMINAL])
 # Sets that are read once, not asked for at each row.
 UNRESOLVED = Q(pk__in=Effect.objects.filter(state=Effect.State.UNKNOWN).values("run_id"))
-ALIVE = [status for status in RunStatus if status not in RUN_TERMINAL]
-LIVE_TREE = Q(root_id__in=Run.objects.filter(status__in=ALIVE).values("root_id"))
+LIVE_TREE = Q(root_id__in=Run.objects.filter(status__in=removal.ALIVE).values("root_id"))
 TIED = "A run that hangs together with it goes on."
 ASKED = "A call of it may or may not have happened; resolve it first."
 GOING_ON = "It has not ended."

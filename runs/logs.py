@@ -31,6 +31,20 @@ def storable_text(text: str) -> str:
     return _UNSTORABLE.sub("\ufffd", text[:LONGEST_MESSAGE])
 
 
+def log_line(run_id: UUID, step_id: UUID, level: str, message: str, data: Any) -> dict[str, Any]:
+    """A line as the writing statement takes it."""
+    if data is not None and problem(data, LARGEST_DATA_BYTES) is not None:
+        data = {"omitted": "too large or not storable"}
+    return {
+        "run": run_id,
+        "step": step_id,
+        "level": level if level in LEVELS else "info",
+        "at": datetime.now(UTC),
+        "message": storable_text(message),
+        "data": data,
+    }
+
+
 class LogBuffer:
     """Lines wait here until the writer takes them; a writer that is too slow slows the step."""
 
@@ -57,18 +71,7 @@ class LogBuffer:
         self, run_id: UUID, project_id: UUID, step_id: UUID, level: str, message: str, data: Any
     ) -> None:
         """One line. Blocks while too many wait."""
-        if data is not None and problem(data, LARGEST_DATA_BYTES) is not None:
-            data = {"omitted": "too large or not storable"}
-        self.lines.put(
-            {
-                "run": run_id,
-                "step": step_id,
-                "level": level if level in LEVELS else "info",
-                "at": datetime.now(UTC),
-                "message": storable_text(message),
-                "data": data,
-            }
-        )
+        self.lines.put(log_line(run_id, step_id, level, message, data))
 
     def _run(self) -> None:
         while (line := self.lines.get()) is not None:

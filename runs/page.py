@@ -15,6 +15,7 @@ from controlplane.kit.models import Event
 from controlplane.kit.tables import Verb
 from controlplane.kit.views import DetailView
 from runs import reads, timeline
+from runs.diffing import compare_runs, last_green
 from runs.models import Effect, LogLine, Run, Step
 from runs.views import run_verbs
 from runs.why import sentence
@@ -35,6 +36,7 @@ class RunPage(DetailView):
         "logs": ("Logs", "runs/_logs.html"),
         "events": ("Events", "runs/_events.html"),
         "io": ("Input and output", "runs/_io.html"),
+        "changes": ("Changes", "runs/_changes.html"),
     }
     fragments: ClassVar[Mapping[str, str]] = {
         "run-head": "runs/_head_answer.html",
@@ -60,7 +62,7 @@ class RunPage(DetailView):
         if target != "run-head":
             shown = {
                 "timeline": self.timeline, "logs": self.logs, "events": self.events,
-                "io": self.payloads,
+                "io": self.payloads, "changes": self.changes,
             }[self.tab]  # fmt: skip
             context |= shown()
         return context
@@ -86,6 +88,22 @@ class RunPage(DetailView):
         """When input and output were removed by the project's rule, if they were."""
         at = self.row.pins.get("cleared")
         return {"cleared_at": datetime.fromisoformat(at) if at else None}
+
+    def changes(self) -> dict[str, Any]:
+        """What differs from another run (`?with=`), or from the last one that succeeded."""
+        wanted = self.request.GET.get("with", "")
+        if wanted:
+            key = parse_uuid(wanted)
+            related = ("workflow", "workflow_version", "environment")
+            rows = super().rows().select_related(*related)
+            other = rows.filter(pk=key).first() if key else None
+        else:
+            other = last_green(self.row)
+        found = compare_runs(other, self.row) if other is not None else None
+        is_same = found is not None and not any(
+            found[part] for part in ("versions", "input", "steps")
+        ) and not found["definition"]["changes"]  # fmt: skip
+        return {"other": other, "wanted": wanted, "found": found, "is_same": is_same}
 
     # --- timeline
 

@@ -8,6 +8,10 @@ from controlplane.kit import audit
 from controlplane.kit.errors import DomainError, InvalidTransition
 from runs import retention_sql as sql
 from runs.models import Effect, Run
+from runs.states import RUN_TERMINAL, RunStatus
+
+# Named one by one, as the index of runs that have not ended names them.
+ALIVE = [status for status in RunStatus if status not in RUN_TERMINAL]
 
 
 @transaction.atomic
@@ -18,7 +22,7 @@ def delete(run: Run, *, actor: Any) -> None:
     locked = Run.objects.select_for_update(of=("self",)).get(pk=run.pk)
     if not locked.is_terminal:
         raise InvalidTransition("The run has not ended; cancel it or wait.", code="not_terminal")
-    if Run.objects.filter(root_id=locked.root_id).alive_states().exists():
+    if Run.objects.filter(root_id=locked.root_id, status__in=ALIVE).exists():
         raise DomainError("A run that hangs together with it goes on.", code="tree_alive")
     if Effect.objects.filter(run=locked, state=Effect.State.UNKNOWN).exists():
         raise DomainError(

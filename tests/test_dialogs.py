@@ -93,7 +93,7 @@ def test_editing_is_filled_with_what_is_and_tells_the_page(web, ana, make_tool):
     tool = make_tool(name="Old name")
     html = web(ana).get(f"/tools/{tool.pk}/edit/", **HTMX).content.decode()
     assert 'value="Old name"' in html
-    assert "&quot;function&quot;: &quot;echo&quot;" in html
+    assert '<option value="echo" selected>' in html
     assert 'name="slug"' not in html
     body = TOOL | {"name": "New name", "status": "inactive"}
     answer = web(ana).post(f"/tools/{tool.pk}/edit/", body, **HTMX)

@@ -63,6 +63,7 @@ NEW_AGENT = {"project": P, "slug": "a", "name": "A", "kind": "model", "config": 
 NEW_SECRET = {"project": P, "name": "s", "value": "vvvv", "allowed_hosts": ["a.example.com"]}
 NEW_WORKFLOW = {"project": P, "slug": "w", "name": "W", "definition": DEFINITION}
 DEV = {"environment": "dev"}
+REGISTER_WORKER = {"agent": "{agent}", "environment": "dev", "name": "w"}
 UP = {"source": "dev", "environment": "staging"}
 TWICE = {**DEV, "mode": "hand", "replicas": 2, "concurrency": 4}
 START = {"workflow": "{workflow}", "environment": "dev", "input": {}}
@@ -217,6 +218,17 @@ API: list[Row] = [
     Row("GET", "/instances", VIEWER, 200, stranger=LIST),
     Row("GET", "/instances/{instance}", VIEWER, 200),
     Row("GET", "/instances/{instance}/logs", VIEWER, 200),
+    # workers that come by HTTP: nobody holds the lease that is named
+    Row("POST", "/workers/register", OPERATOR, 409, REGISTER_WORKER, CREATE),
+    Row("POST", "/workers/{puller}/heartbeat", OPERATOR, 200),
+    Row("POST", "/instances/{puller}/heartbeat", OPERATOR, 200),
+    Row("POST", "/workers/{puller}/lease", OPERATOR, 200),
+    Row("DELETE", "/workers/{puller}", OPERATOR, 204),
+    Row("POST", "/workers/{puller}/leases/{nobody}/renew", OPERATOR, 409),
+    Row("POST", "/workers/{puller}/leases/{nobody}/report", OPERATOR, 409, {"message": "m"}),
+    Row("POST", "/workers/{puller}/leases/{nobody}/complete", OPERATOR, 409),
+    Row("POST", "/workers/{puller}/leases/{nobody}/fail", OPERATOR, 409, {"message": "m"}),
+    Row("POST", "/workers/{puller}/leases/{nobody}/release", OPERATOR, 409),
     Row("GET", "/instances/{instance}/samples", VIEWER, 200),
     # workflows
     Row("GET", "/workflows", VIEWER, 200, stranger=LIST),
@@ -243,6 +255,7 @@ API: list[Row] = [
     Row("GET", "/runs/{run}/steps", VIEWER, 200),
     Row("GET", "/runs/{run}/events", VIEWER, 200),
     Row("GET", "/runs/{run}/logs", VIEWER, 200),
+    Row("GET", "/runs/{run}/diff", VIEWER, 200),
     Row("POST", "/runs/{live_run}/cancel", OPERATOR, 202),
     Row("POST", "/runs/{live_run}/signals/{signal}", OPERATOR, 202),
     Row("POST", "/runs/{live_run}/steps/{nobody}/answer", OPERATOR, 404),

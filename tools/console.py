@@ -69,7 +69,7 @@ class ArgumentsForm(DialogForm):
             if name in self.required and isinstance(example, dict) and name in example:
                 self.initial.setdefault(PREFIX + name, _shown(field, example[name]))
 
-    def arguments(self) -> dict[str, Any]:
+    def given(self) -> dict[str, Any]:
         """The arguments that were filled in; an empty field is an argument left out, unless it is
         required text."""
         found = {}
@@ -84,11 +84,11 @@ class ArgumentsForm(DialogForm):
 class RawForm(DialogForm):
     """All arguments as one JSON object."""
 
-    arguments_json = JsonField(label="Arguments", required=True)
+    arguments = JsonField(label="Arguments", required=True)
 
-    def arguments(self) -> dict[str, Any]:
+    def given(self) -> dict[str, Any]:
         """As typed."""
-        return dict(self.cleaned_data["arguments_json"])
+        return dict(self.cleaned_data["arguments"])
 
 
 def _shown(field: forms.Field, value: Any) -> Any:

@@ -6,31 +6,14 @@ from django import forms
 from django.urls import reverse
 
 from controlplane.kit.forms import DialogForm, JsonField, TagsField
-from tools.functions import registry
+from tools.config_forms import START, HasConfig
 from tools.models import EffectClass, Kind, Stakes, Tool
 
-CONFIGS: dict[str, dict[str, Any]] = {
-    Kind.HTTP: {
-        "method": "GET", "url": "https://", "headers": {}, "query": {}, "body": None,
-        "auth": None, "allowed_hosts": [],
-    },
-    Kind.PYTHON: {"function": "echo"},
-    Kind.MCP: {"server": "", "name": ""},
-    Kind.AGENT: {"agent": ""},
-}  # fmt: skip
-HELP = {
-    Kind.HTTP: "{x} in the URL, query, headers or body takes the argument x.",
-    Kind.PYTHON: "function is one of: ",
-    Kind.MCP: "server is the id of a tool server, name one of its tools; easier is to import it "
-    "on the server's page.",
-    Kind.AGENT: "agent is the slug of a model agent, which then works on the argument prompt.",
-}
 
-
-class ToolForm(DialogForm):
+class ToolForm(HasConfig, DialogForm):
     """A tool with its definition. Kind and slug are chosen once."""
 
-    kind = forms.ChoiceField(choices=[(k, Kind(k).label) for k in CONFIGS])
+    kind = forms.ChoiceField(choices=Kind.choices)
     name = forms.CharField(max_length=120)
     slug = forms.SlugField(
         max_length=63, help_text="How workflows and agents name it; cannot change."
@@ -63,8 +46,9 @@ class ToolForm(DialogForm):
         else:
             del self.fields["status"]
             kind = self.data.get("kind") or self.initial.get("kind") or Kind.HTTP
-            self.initial |= {"kind": kind, "config": CONFIGS.get(kind, {})}
-            self.initial.setdefault("input_schema", {"type": "object", "properties": {}})
+            self.initial["kind"] = kind = kind if kind in Kind.values else Kind.HTTP
+            if kind == Kind.HTTP:
+                self.initial.setdefault("input_schema", {"type": "object", "properties": {}})
             self.fields["kind"].widget.attrs |= {
                 "hx-get": reverse("tools:create"),
                 "hx-target": "#dialog",
@@ -72,11 +56,17 @@ class ToolForm(DialogForm):
                 "hx-trigger": "change",
                 "hx-include": "[name=name], [name=slug], [name=description]",
             }
-        names = ", ".join(registry.names()) if kind == Kind.PYTHON else ""
-        self.fields["config"].help_text = HELP.get(kind, "") + names
+        if kind == Kind.MCP:
+            # They are the server's.
+            del self.fields["input_schema"], self.fields["output_schema"]
+        start = self.row.config if self.row is not None else None
+        self.take_parts(kind, self.project, start)
+        if self.row is None and not self.is_bound:
+            self.initial.setdefault("config", START.get(kind, {}))
 
     def body(self) -> dict[str, Any]:
         """As the API takes it: no schema of arguments means any object."""
         body = super().body()
-        body["input_schema"] = body["input_schema"] or {"type": "object"}
+        if "input_schema" in body:
+            body["input_schema"] = body["input_schema"] or {"type": "object"}
         return body

@@ -9,7 +9,7 @@ from controlplane.kit.api import KitSerializer, RelatedId
 from controlplane.kit.bodies import Body
 from projects.models import Project
 from tools import definition, services
-from tools.models import EffectClass, Stakes, Tool, ToolVersion
+from tools.models import EffectClass, Kind, Stakes, Tool, ToolVersion
 
 OBJECT = {"type": "object", "additionalProperties": True}
 
@@ -92,9 +92,11 @@ class ToolSerializer(KitSerializer):
         if tool is not None and not any(name in attrs for name in services.DEFINITION):
             return attrs
         kind_name = tool.kind if tool is not None else attrs["kind"]
-        parts = [
-            attrs[name] if name in attrs else getattr(tool, name) for name in services.DEFINITION
-        ]
+        known = {name: getattr(tool, name) for name in services.DEFINITION} if tool else {}
+        if kind_name == Kind.MCP:
+            # The schemas follow the server's tool, also where it is another one now.
+            known |= {"input_schema": any_object(), "output_schema": None}
+        parts = [attrs[name] if name in attrs else known[name] for name in services.DEFINITION]
         cleaned = definition.clean(kind_name, *parts)
         project = tool.project if tool is not None else attrs["project"]
         named = dict(zip(services.DEFINITION, cleaned, strict=True))

@@ -186,7 +186,7 @@ def console(request: HttpRequest, tool: Tool, may_test: bool) -> dict[str, Any]:
     can_choose = can_be_form(schema)
     is_raw = not can_choose or request.GET.get("as") == "json"
     if is_raw:
-        form: Any = RawForm(initial={"arguments_json": sample(schema) or {}}, row=tool)
+        form: Any = RawForm(initial={"arguments": sample(schema) or {}}, row=tool)
     else:
         form = ArgumentsForm(row=tool)
     return {"form": form, "is_raw": is_raw, "can_choose": can_choose, "may_test": may_test}
@@ -200,6 +200,10 @@ class ToolCreate(FormDialog):
     form_class = ToolForm
     viewset_class = ToolViewSet
     wide = True
+
+    def extra_context(self, form: ToolForm) -> dict[str, Any]:
+        """The definition as the fields of its kind."""
+        return {"form_template": "tools/_form.html"}
 
 
 class ToolEdit(ToolCreate):
@@ -240,12 +244,12 @@ class ToolTest(FormDialog):
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         """Call, and show what was sent and what came back."""
         schema = kind(self.row.kind).input_schema(self.row.config, self.row.input_schema)
-        is_raw = "arguments_json" in request.POST or not can_be_form(schema)
+        is_raw = "arguments" in request.POST or not can_be_form(schema)
         form = (RawForm if is_raw else ArgumentsForm)(data=request.POST, row=self.row)
         result, fault, faults = None, "", []
         if form.is_valid():
             try:
-                result = services.try_call(self.row, form.arguments(), actor=request.user)
+                result = services.try_call(self.row, form.given(), actor=request.user)
             except DomainError as error:
                 fault = error.message
                 faults = [one.as_dict() for one in error.errors or ()]

@@ -13,7 +13,7 @@ from agents.providers.contract import ModelRequest, ProviderError
 from agents.spec import AgentSpec
 from controlplane.kit import gate
 from controlplane.kit.json import dumps, money
-from runs import whispers
+from runs import remote, whispers
 from runs.nesting import BLOCK, Nesting, offered, own
 from runs.reading import agent_of, callable_of, model_key, prices_of, secrets_of
 from runs.steps.tool import ToolStep, call_context, call_record, declare, end_badly
@@ -26,12 +26,16 @@ from tools.calls import ToolCallable, ToolError
 def is_instant(step: StepWork) -> bool:
     """Models take their time. Agent and tools are read here, off the event loop."""
     spec = agent_of(step.run.pins["agents"][step.node.fields["agent"]]["version"])
-    if spec.kind != "model":
+    if spec.kind == "worker":
+        # Its steps wait in the queue of its deployment, unless that was retired meanwhile.
         raise StepFailed(
-            f"{spec.slug} is a {spec.kind} agent; only model agents can work in runs yet.",
-            code="agent_kind_unsupported",
+            f"{spec.slug} is worked on by workers of the operator, and is not deployed any more.",
+            code="agent_not_deployed",
             is_retryable=False,
         )
+    if spec.kind == "remote":
+        step.subject = spec, {}
+        return False
     if schema := step.node.fields.get("output_schema"):
         spec = replace(spec, output_schema=schema)
     step.subject = spec, {slug: _tool(step, slug) for slug in spec.tools}
@@ -41,6 +45,8 @@ def is_instant(step: StepWork) -> bool:
 async def work_async(step: StepWork) -> Done:
     """{text, data, turns}. Calls kept by an earlier attempt are not made again."""
     spec, tools = step.subject
+    if spec.kind == "remote":
+        return await remote.work(step, spec)
     prompt = step.render("prompt")
     if not isinstance(prompt, str):
         prompt = "" if prompt is None else dumps(prompt).decode()

@@ -62,7 +62,8 @@ class Scene:
         while not done():
             waited = time.monotonic() - began
             assert waited < seconds, f"{what}: not within {seconds:g} s\n{self.stack.logs()}"
-            time.sleep(0.02)
+            # The longer it takes, the more rarely it is asked: asking costs too.
+            time.sleep(min(0.02 + waited / 50, 1.0))
         return time.monotonic() - began
 
     def called(self, name: str, count: int = 1, seconds: float = 20) -> float:

@@ -19,6 +19,7 @@ class Report:
 
     runs: int = 0
     kills: int = 0
+    most_at_once: int = 0
     seconds: float = 0.0
     stands: dict[str, int] = field(default_factory=dict)
     repeated_reads: int = 0
@@ -28,7 +29,8 @@ class Report:
 
     def __str__(self) -> str:
         return (
-            f"{self.runs} runs, {self.kills} kills in {self.seconds:.0f} s: {self.stands}; "
+            f"{self.runs} runs, {self.kills} kills (up to {self.most_at_once} at once) in "
+            f"{self.seconds:.0f} s: {self.stands}; "
             f"{self.in_doubt} calls in doubt, {self.parked} steps parked, "
             f"{self.repeated_reads} reads repeated"
         )
@@ -58,8 +60,8 @@ def definition() -> dict[str, Any]:
 def storm(
     scene: Scene, *, runs: int, kills: int, workers: int, pause: tuple[float, float], seconds: float
 ) -> Report:
-    """Start `runs` runs, kill one of `workers` workers `kills` times, and check everything."""
-    stack, report = scene.stack, Report(runs=runs, kills=kills)
+    """Start `runs` runs, kill workers of `workers` until `kills` were killed, and check all."""
+    stack, report = scene.stack, Report(runs=runs)
     name, dice = secrets.token_hex(4), random.Random(kills)  # noqa: S311
     for number in range(2, workers + 1):
         stack.start_worker(number)
@@ -67,15 +69,21 @@ def storm(
     ids = scene.start_many(
         scene.workflow(definition()), [{"name": f"{name}-{n}"} for n in range(runs)]
     )
-    for _ in range(kills):
+    while report.kills < kills:
         time.sleep(dice.uniform(*pause))
-        number = dice.randint(1, workers)
-        pid = stack.pids[f"worker-{number}"]
-        stack.kill_worker(number)
-        stack.start_worker(number)
-        # Now and then the supervisor's word is lost too.
-        if dice.random() < 0.5:
-            stack.report_lost(pid)
+        # Often several at the same moment, so that nobody is left for a while to go on.
+        count = min(dice.randint(1, workers), kills - report.kills)
+        struck = dice.sample(range(1, workers + 1), count)
+        pids = [stack.pids[f"worker-{number}"] for number in struck]
+        for number in struck:
+            stack.kill_worker(number)
+        report.kills += count
+        report.most_at_once = max(report.most_at_once, count)
+        for number, pid in zip(struck, pids, strict=True):
+            stack.start_worker(number)
+            # Now and then the supervisor's word is lost too.
+            if dice.random() < 0.5:
+                stack.report_lost(pid)
     report.stands = scene.at_rest(ids, seconds)
     report.seconds = time.monotonic() - began
     for number in range(2, workers + 1):

@@ -42,11 +42,14 @@ def settled(stack: Stack) -> tuple[Client, dict[str, str]]:
     secret = ana.made(
         "/secrets", {**project, "name": "s", "value": "vvvv", "allowed_hosts": ["a.example.com"]}
     )
+    url = "http://127.0.0.1:9/mcp"
+    server = ana.made("/tool-servers", {**project, "name": "s", "url": url})
     key = ana.made("/api-keys", {**project, "name": "k"})
     environments = ana.get(f"/projects/{ana.project}/environments").json()["results"]
     return ana, {
         "projects": ana.project,
         "tools": tool["id"],
+        "tool-servers": server["id"],
         "agents": agent["id"],
         "workflows": workflow["id"],
         "runs": run["id"],

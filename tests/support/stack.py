@@ -160,7 +160,8 @@ class Stack:
     def report_lost(self, pid: int) -> int:
         """Tell the engine that a worker is gone, as the supervisor does."""
         command = ["instance_lost", "--host", os.uname().nodename, "--pid", str(pid)]
-        return reap(self.forks.start("instance_lost", command))
+        # On a crowded machine some hundred steps may take a while to be given to others.
+        return reap(self.forks.start("instance_lost", command), 90)
 
     def sql(self, query: str, parameters: Any = None) -> list[dict[str, Any]]:
         """Ask its database directly; rows as dictionaries."""

@@ -268,6 +268,21 @@ class World:
         )
         return made.pk
 
+    def make_puller(self) -> Any:
+        """A worker that came by HTTP."""
+        config = {"entrypoint": "w", "lease_seconds": 30}
+        agent = self.makers["agent"](slug="pulled", kind="worker", config=config)
+        deployment = Deployment.objects.create(
+            project=self.project,
+            agent=agent,
+            driver="external",
+            target_version=agent.current,
+            environment=self.project.environments.get(name="dev"),
+        )
+        return Instance.objects.create(
+            deployment=deployment, host="w", queue=deployment.queue, state=Instance.State.READY
+        ).pk
+
     def make_instance(self) -> Any:
         """A worker process of the deployment of an agent."""
         agent = Agent.objects.get(pk=self["agent"])

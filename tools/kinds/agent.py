@@ -25,6 +25,9 @@ class Directory(Protocol):
         """InvalidInput where `tool` (None for a new one) may not call that agent: it does not
         exist, is none that can be asked, or would end up calling itself."""
 
+    def choices(self, project: Any) -> list[tuple[str, str]]:
+        """(slug, name) of the agents of a project that can be asked."""
+
     async def ask(self, project_id: Any, slug: str, prompt: str) -> Result:
         """Have the agent work outside of a run."""
 

@@ -35,7 +35,7 @@ def form(**fields: str) -> ArgumentsForm:
 def test_fields_become_values_and_empty_ones_are_left_out():
     filled = form(name="", many="7", share="0.5", loud="false", tone="high", more='["a"]')
     assert filled.is_valid(), filled.errors
-    assert filled.arguments() == {
+    assert filled.given() == {
         "name": "",
         "many": 7,
         "share": 0.5,
@@ -45,7 +45,7 @@ def test_fields_become_values_and_empty_ones_are_left_out():
     }
     few = form(name=" x ", many="-3")
     assert few.is_valid(), few.errors
-    assert few.arguments() == {"name": " x ", "many": -3}
+    assert few.given() == {"name": " x ", "many": -3}
 
 
 @pytest.mark.parametrize(

@@ -28,5 +28,5 @@ class Command(BaseCommand):
             host=options["host"], pid=options["pid"], state__in=Instance.LIVE
         ).update(state=Instance.State.DEAD, stopped_at=timezone.now(), in_flight=0)
         if lost:
-            with psycopg.connect(conninfo(), autocommit=True) as connection:
+            with psycopg.connect(conninfo(by_key=True), autocommit=True) as connection:
                 Sweeper(connection).recover_orphans()

@@ -18,7 +18,7 @@ from controlplane.kit import bulk_jobs
 from controlplane.kit.database import conninfo
 from controlplane.retention_thread import RetentionLoop
 from governance import approvals
-from runs import questions
+from runs import pull_sweep, questions
 from runs.queue_signals import reroute_retired
 from runs.sweep import Sweeper
 
@@ -70,6 +70,7 @@ class Command(BaseCommand):
         while not stopping.is_set():
             if time.monotonic() >= next_sweep:
                 sweeper.sweep()
+                pull_sweep.expire(conn)
                 sweeper.ring_waiting()
                 self._tend_approvals()
                 self._tend_jobs()

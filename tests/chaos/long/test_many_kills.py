@@ -11,6 +11,6 @@ pytestmark = [pytest.mark.chaos, pytest.mark.long, pytest.mark.timeout(1_800)]
 
 
 def test_300_kills_over_10_000_runs_lose_none_and_finish_none_twice(scene: Scene) -> None:
-    report = storm(scene, runs=10_000, kills=300, workers=3, pause=(0.2, 1.0), seconds=900)
+    report = storm(scene, runs=10_000, kills=300, workers=4, pause=(0.5, 2.0), seconds=900)
     sys.stdout.write(f"\n{report}\n")
     report.check()
