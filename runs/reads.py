@@ -64,7 +64,7 @@ def steps_in_order(run: Run) -> QuerySet[Step]:
     grow as they begin to exist."""
     is_body = Case(When(path="", then=0), default=1, output_field=IntegerField())
     place = Case(When(path="", then="position"), default=0, output_field=IntegerField())
-    return run.steps.order_by(is_body, place, "id")
+    return run.steps.annotate(is_body=is_body, place=place).order_by("is_body", "place", "id")
 
 
 def steps_shown(run: Run, most: int) -> list[Step]:
