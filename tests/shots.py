@@ -1,24 +1,35 @@
 """`make shots`: every page of a seeded stack, light and dark, wide and narrow, into .shots/."""
 
 import os
+import re
 import sys
 import tempfile
 import time
 from pathlib import Path
 
+import django
 from playwright.sync_api import Browser, sync_playwright
 
 from controlplane.supervisor.config import ROOT
+from tests.browser.tour import FOR_STRANGERS, addresses, walk
 from tests.support import chromium
 from tests.support.servers import KEYS, new_postgres
 from tests.support.stack import Stack
 
 EMAIL, PASSWORD = "demo@sparkops.local", "Correct-horse-7-battery"
 SIZES = {"wide": (1440, 900), "narrow": (390, 844)}
-LISTS = ("runs", "workflows", "agents", "tools", "approvals", "audit", "settings", "trash")
+NAMES = re.compile(r"[^a-z]+")
+IDS = re.compile(r"/([0-9a-f]{8}-[0-9a-f-]{27}|\d+)(?=/)")
 
 
-def shoot(browser: Browser, url: str, size: str, scheme: str, folder: Path) -> int:
+def name_of(path: str) -> str:
+    """What the picture of a page is called: its address, with `one` for an id."""
+    return NAMES.sub("-", IDS.sub("/one", path).lower()).strip("-") or "dashboard"
+
+
+def shoot(
+    browser: Browser, url: str, paths: list[str], size: str, scheme: str, folder: Path
+) -> int:
     """All pages in one size and one theme; how many."""
     width, height = SIZES[size]
     context = browser.new_context(
@@ -33,24 +44,15 @@ def shoot(browser: Browser, url: str, size: str, scheme: str, folder: Path) -> i
         page.screenshot(path=folder / f"{name}-{size}-{scheme}.png", full_page=True)
         count += 1
 
-    page.goto("/accounts/register/")
-    shot("register")
+    for path in (*FOR_STRANGERS, "/nothing-here/"):
+        page.goto(path)
+        shot(name_of(path))
     page.goto("/accounts/login/")
-    shot("sign-in")
     page.fill("input[name=login]", EMAIL)
     page.fill("input[name=password]", PASSWORD)
     page.click("button[type=submit]")
-    shot("dashboard")
-    for name in LISTS:
-        page.goto(f"/{name}/")
-        shot(name)
-        row = page.locator("tbody tr a").first
-        if name in ("runs", "workflows", "agents", "tools") and row.count():
-            page.goto(row.get_attribute("href") or f"/{name}/")
-            shot(f"{name}-detail")
-    for name, path in (("components", "/components/"), ("not-found", "/nothing-here/")):
-        page.goto(path)
-        shot(name)
+    for path in walk(page, paths):
+        shot(name_of(path))
     context.close()
     return count
 
@@ -68,16 +70,19 @@ def main() -> int:
             "SPARKOPS_DEMO_EMAIL": EMAIL,
             "SPARKOPS_DEMO_PASSWORD": PASSWORD,
         }
+        os.environ.update(stack.environment)
+        django.setup()  # for the routes
         try:
             stack.start()
             stack.manage("seed_demo")
             time.sleep(8)
+            paths = addresses(stack.client().login(EMAIL, PASSWORD))
             with sync_playwright() as playwright:
                 browser = playwright.chromium.launch(
                     executable_path=chromium.get(), args=chromium.ARGUMENTS
                 )
                 sizes = [(size, scheme) for size in SIZES for scheme in ("light", "dark")]
-                count = sum(shoot(browser, stack.url, *each, out) for each in sizes)
+                count = sum(shoot(browser, stack.url, paths, *each, out) for each in sizes)
                 browser.close()
         finally:
             stack.stop()
