@@ -4,6 +4,7 @@ import itertools
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
+from urllib.parse import urlencode
 
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
@@ -203,7 +204,9 @@ class ToolCreate(FormDialog):
 
     def extra_context(self, form: ToolForm) -> dict[str, Any]:
         """The definition as the fields of its kind."""
-        return {"form_template": "tools/_form.html"}
+        query = {**self.request.GET.dict(), "as": "json"}
+        as_json = f"{self.request.path}?{urlencode(query)}"
+        return {"form_template": "tools/_form.html", "as_json": as_json}
 
 
 class ToolEdit(ToolCreate):

@@ -49,7 +49,7 @@ def test_two_workers_never_exceed_a_limit_over_any_second(
     assert len(moments) == 45
     assert most_in_a_window(moments, 1.0) <= 11
     # It is a limit, not a stop: the 45th of 10 a second is called within the fifth second or so.
-    assert max(moments) - min(moments) < 15
+    assert max(moments) - min(moments) < 30
     assert seen_waiting
     workers = tool_stack.sql(
         "SELECT count(DISTINCT worker_id) AS n FROM step WHERE run_id = ANY(%s::uuid[])", [runs]

@@ -51,6 +51,7 @@ def test_a_request_is_made_of_fields_and_shown_in_them_again(web, project):
     assert re.search(r'<option value="key" selected>', page)
     assert re.search(r'<option value="POST" selected>', page)
     assert 'name="config"' not in page
+    assert f'hx-get="/tools/{tool.pk}/edit/?as=json"' in page
     as_json = web.get(f"/tools/{tool.pk}/edit/?as=json").content.decode()
     assert 'name="config"' in as_json
     # What the fields give is what there is: saving them changes nothing.
