@@ -21,7 +21,7 @@ class OpenStep:
     # What went wrong, in words.
     error: str = ""
     # The name of the signal or the title of the form it waits for; the tool whose call is in doubt
-    # or whose rate limit is reached.
+    # or whose rate limit is reached; the workflow of the run it waits for, and how that stands.
     what: str = ""
     # What it asks people: {assignees, quorum, approved, due_at}.
     approval: Mapping[str, Any] | None = None
@@ -121,6 +121,8 @@ def _waiting(moment: Moment) -> str:
     waits = moment.of("parked", "waiting")
     if not waits:
         return "Waiting."
+    # A map or a loop waits because something in it does.
+    waits.sort(key=lambda step: step.reason == "items")
     others = moment.count("parked", "waiting") - 1
     what = "step waits" if others == 1 else "steps wait"
     return _wait(waits[0]) + (f" {others:,} other {what} too." if others > 0 else "")
@@ -185,7 +187,9 @@ WAITS: Mapping[str, Callable[[OpenStep], str]] = {
     "rate_limited": _rate_limited,
     "timer": lambda step: f"waits{_until(step.wake_at)}",
     "items": lambda step: "works through its items",
-    "child": lambda step: "waits for another run",
+    "child": lambda step: (
+        f"waits for a run of {step.what}" if step.what else "waits for another run"
+    ),
 }
 
 

@@ -22,6 +22,9 @@ SELECT o.run_id, o.id, o.name, o.status, o.reason, o.attempt, o.crash_count, o.w
   CASE o.reason
     WHEN 'signal' THEN o.state ->> 'signal'
     WHEN 'form' THEN o.state ->> 'title'
+    WHEN 'child' THEN (SELECT w.name || ', which is ' || replace(c.status, '_', ' ')
+      FROM run c JOIN workflow w ON w.id = c.workflow_id
+      WHERE c.id = (o.state ->> 'run')::uuid)
     WHEN 'rate_limited' THEN (SELECT t.slug FROM tool t WHERE t.id = o.tool_id)
     WHEN 'reconcile' THEN (SELECT e.tool_name FROM effect e
       WHERE e.step_id = o.id AND e.state = 'unknown' ORDER BY e.ordinal LIMIT 1) END,

@@ -74,6 +74,7 @@ def test_a_queued_run_says_who_could_take_it_and_what_stands_before_it(facts, se
             {"what": "pay", "wake_at": AT},
         ),
         ("waits for another run", "child", {}),
+        ("waits for a run of Pack, which is paused", "child", {"what": "Pack, which is paused"}),
         ("waits", "something new", {}),
     ],
 )
@@ -88,6 +89,12 @@ def test_a_parked_step_is_said_first_and_the_others_are_counted() -> None:
         "Load is parked: its worker died three times on it; replay or cancel it. "
         "4 other steps wait too."
     )
+
+
+def test_of_a_map_that_waits_what_waits_in_it_is_said() -> None:
+    steps = [OpenStep("All", "waiting", "items"), OpenStep("Ask", "waiting", "signal", what="go")]
+    sentence = explain("waiting", moment=Moment(steps, {"waiting": 2}))
+    assert sentence == "Ask waits for the signal go. 1 other step waits too."
 
 
 def test_a_running_run_names_up_to_three_steps() -> None:

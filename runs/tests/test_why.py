@@ -84,6 +84,14 @@ def test_what_a_step_waits_for_is_named(told, make_run, make_step, project, vic)
     assert "may or may not have called pay" in found[doubtful.pk]
 
 
+def test_a_run_that_waits_for_another_says_how_that_one_stands(make_run, make_step):
+    parent, child = make_run(status="waiting"), make_run(status="paused")
+    make_step(parent, "waiting", reason="child", state={"run": str(child.pk)})
+    assert sentences([parent])[parent.pk] == (
+        f"A waits for a run of {child.workflow.name}, which is paused."
+    )
+
+
 def test_a_list_is_explained_by_a_fixed_number_of_queries(make_run, make_step, monkeypatch):
     asked = []
 

@@ -3,6 +3,7 @@
 import random
 import secrets
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,7 +11,18 @@ from tests.chaos.scene import Scene, step
 from tests.engine.house import graph
 from tests.engine.invariants import assert_invariants
 
-WIDTH = 4
+# The calls of a run by step: between the first and the last they stand side by side.
+WIDE = {
+    "a": "now-unsafe",
+    "w0": "slow-read",
+    "w1": "slow-idempotent",
+    "w2": "slow-unsafe",
+    "w3": "slow-read",
+    "z": "now-idempotent",
+}
+SHORT = {"a": "now-unsafe", "w0": "slow-idempotent", "z": "now-read"}
+# Runs started at a time where they are not all started at once.
+BATCH = 250
 
 
 @dataclass
@@ -42,54 +54,52 @@ class Report:
         assert self.stands.get("waiting", 0) <= self.in_doubt + self.parked, self
 
 
-def definition() -> dict[str, Any]:
-    """Steps of all three classes, side by side and joined, some of them in the engine's thread."""
-    classes = ("read", "idempotent", "unsafe", "read")
-    wide = [f"w{n}" for n in range(WIDTH)]
-    nodes = {
-        "a": step("now-unsafe", "${input.name}-a"),
-        **{w: step(f"slow-{classes[n]}", f"${{input.name}}-{w}") for n, w in enumerate(wide)},
-        "quick": {"kind": "tool", "tool": "noop", "arguments": {}},
-        "join": {"kind": "transform", "set": {"n": "${steps.w0.output.n}"}},
-        "z": step("now-idempotent", "${input.name}-z"),
-    }
-    edges = [f"a>{w}" for w in wide] + [f"{w}>join" for w in wide]
-    return graph(nodes, *edges, "a>quick", "quick>join", "join>z")
+def definition(calls: Mapping[str, str]) -> dict[str, Any]:
+    """Calls of all classes, side by side and joined, with steps in the engine's thread between."""
+    first, *wide, last = calls
+    nodes = {node: step(tool, f"${{input.name}}-{node}") for node, tool in calls.items()}
+    nodes["quick"] = {"kind": "tool", "tool": "noop", "arguments": {}}
+    nodes["join"] = {"kind": "transform", "set": {"n": "${steps.w0.output.n}"}}
+    edges = [f"{first}>{w}" for w in wide] + [f"{w}>join" for w in wide]
+    return graph(nodes, *edges, f"{first}>quick", "quick>join", f"join>{last}")
 
 
 def storm(
-    scene: Scene, *, runs: int, kills: int, workers: int, pause: tuple[float, float], seconds: float
+    scene: Scene,
+    *,
+    runs: int,
+    kills: int,
+    workers: int,
+    pause: tuple[float, float],
+    seconds: float,
+    calls: Mapping[str, str] = WIDE,
+    at_once: int = 10_000,
 ) -> Report:
-    """Start `runs` runs, kill workers of `workers` until `kills` were killed, and check all."""
+    """Start `runs` runs, at most `at_once` of them unfinished, kill workers of `workers` until
+    `kills` were killed and all runs were started, and check everything."""
     stack, report = scene.stack, Report(runs=runs)
     name, dice = secrets.token_hex(4), random.Random(kills)  # noqa: S311
     for number in range(2, workers + 1):
         stack.start_worker(number)
     began = time.monotonic()
-    ids = scene.start_many(
-        scene.workflow(definition()), [{"name": f"{name}-{n}"} for n in range(runs)]
-    )
-    while report.kills < kills:
+    workflow, ids = scene.workflow(definition(calls)), []
+    while report.kills < kills or len(ids) < runs:
+        # As many as belong to the kills so far, so that these meet work to the end.
+        due = min(runs, runs * (report.kills + workers) // kills)
+        if len(ids) < due and _unfinished(scene, ids) < at_once:
+            last = min(len(ids) + BATCH, runs) if at_once < runs else runs
+            ids += scene.start_many(
+                workflow, [{"name": f"{name}-{n}"} for n in range(len(ids), last)]
+            )
         time.sleep(dice.uniform(*pause))
-        # Often several at the same moment, so that nobody is left for a while to go on.
-        count = min(dice.randint(1, workers), kills - report.kills)
-        struck = dice.sample(range(1, workers + 1), count)
-        pids = [stack.pids[f"worker-{number}"] for number in struck]
-        for number in struck:
-            stack.kill_worker(number)
-        report.kills += count
-        report.most_at_once = max(report.most_at_once, count)
-        for number, pid in zip(struck, pids, strict=True):
-            stack.start_worker(number)
-            # Now and then the supervisor's word is lost too.
-            if dice.random() < 0.5:
-                stack.report_lost(pid)
+        if report.kills < kills:
+            _strike(scene, report, dice, workers, kills)
     report.stands = scene.at_rest(ids, seconds)
     report.seconds = time.monotonic() - began
     for number in range(2, workers + 1):
         stack.kill_worker(number)
     assert_invariants(stack.database_url, ids)
-    _check_calls(scene, name, runs, report)
+    _check_calls(scene, name, calls, report)
     [row] = stack.sql(
         "SELECT count(*) AS many FROM step WHERE status = 'parked' AND run_id = ANY(%s::uuid[])",
         [ids],
@@ -98,25 +108,47 @@ def storm(
     return report
 
 
-def _check_calls(scene: Scene, name: str, runs: int, report: Report) -> None:
+def _unfinished(scene: Scene, ids: list[str]) -> int:
+    return sum(n for status, n in scene.status(ids).items() if status in ("queued", "running"))
+
+
+def _strike(scene: Scene, report: Report, dice: random.Random, workers: int, kills: int) -> None:
+    """Kill one or several workers at the same moment, and start others in their place."""
+    stack = scene.stack
+    count = min(dice.randint(1, workers), kills - report.kills)
+    struck = dice.sample(range(1, workers + 1), count)
+    pids = [stack.pids[f"worker-{number}"] for number in struck]
+    for number in struck:
+        stack.kill_worker(number)
+    report.kills += count
+    report.most_at_once = max(report.most_at_once, count)
+    for number, pid in zip(struck, pids, strict=True):
+        stack.start_worker(number)
+        # Now and then the supervisor's word is lost too.
+        if dice.random() < 0.5:
+            stack.report_lost(pid, waits=False)
+
+
+def _check_calls(scene: Scene, name: str, calls: Mapping[str, str], report: Report) -> None:
     """No unsafe call was made twice, no idempotent one under two keys, none of a finished run
     never."""
     book = scene.book
-    for n in range(runs):
-        for node, effect in (("a", "unsafe"), ("w2", "unsafe"), ("w1", "same"), ("z", "same")):
+    for n in range(report.runs):
+        for node, tool in calls.items():
             key = f"{name}-{n}-{node}"
-            if effect == "unsafe":
+            if tool.endswith("unsafe"):
                 assert book.calls[key] <= 1, f"{key} was called {book.calls[key]} times"
-            else:
+            elif tool.endswith("idempotent"):
                 assert len(set(book.keys[key])) <= 1, f"{key} has keys {book.keys[key]}"
-        report.repeated_reads += sum(book.calls[f"{name}-{n}-{w}"] > 1 for w in ("w0", "w3"))
+            else:
+                report.repeated_reads += book.calls[key] > 1
     finished = scene.stack.sql(
         """SELECT r.input ->> 'name' AS name FROM run r
            WHERE r.status = 'succeeded' AND r.input ->> 'name' LIKE %s""",
         [f"{name}-%"],
     )
     for row in finished:
-        for node in ("a", "w0", "w1", "w2", "w3", "z"):
+        for node in calls:
             assert book.calls[f"{row['name']}-{node}"] >= 1, f"{row['name']}-{node} never called"
     [row] = scene.stack.sql(
         "SELECT count(*) AS many FROM effect e JOIN run r ON r.id = e.run_id"

@@ -157,11 +157,13 @@ class Stack:
         self.kill_worker(number, signal.SIGTERM)
         return self.start_worker(number)
 
-    def report_lost(self, pid: int) -> int:
-        """Tell the engine that a worker is gone, as the supervisor does."""
+    def report_lost(self, pid: int, *, waits: bool = True) -> None:
+        """Tell the engine that a worker is gone, as the supervisor does; like that one, perhaps
+        without waiting until its steps are given to others."""
         command = ["instance_lost", "--host", os.uname().nodename, "--pid", str(pid)]
-        # On a crowded machine some hundred steps may take a while to be given to others.
-        return reap(self.forks.start("instance_lost", command), 90)
+        told = self.forks.start("instance_lost", command)
+        if waits:
+            reap(told)
 
     def sql(self, query: str, parameters: Any = None) -> list[dict[str, Any]]:
         """Ask its database directly; rows as dictionaries."""
