@@ -14,16 +14,25 @@ from agents.deploy_serializers import (
     DeploymentEventSerializer,
     DeploymentSerializer,
     EnvironmentBody,
+    PlayBody,
+    PlayedSerializer,
     PromoteBody,
     ScaleBody,
     asked_scale,
 )
 from agents.history import DeploymentEvent
 from agents.models import Agent, Deployment
+from agents.playground import play
 from controlplane.kit.permissions import require
 from projects.models import Environment
 
-VERBS = {"deploy": "deploy", "promote": "deploy", "retire": "deploy", "scale": "scale"}
+VERBS = {
+    "play": "try",
+    "deploy": "deploy",
+    "promote": "deploy",
+    "retire": "deploy",
+    "scale": "scale",
+}
 
 
 def require_deploy(user: Any, agent: Agent, environment: Environment) -> None:
@@ -92,6 +101,20 @@ class DeployActions:
             found = deploying.deployment_of(agent, environment)
             replicas.scale(found, actor=request.user, **asked_scale(body))
         return Response(DeploymentSerializer(found).data)
+
+    @extend_schema(request=PlayBody, responses=PlayedSerializer)
+    @action(detail=True, methods=["post"])
+    def play(self, request: Request, pk: str = "") -> Response:
+        """Talk to a version, outside of any run: each turn with its tokens, time and cost."""
+        agent, body = self.get_object(), PlayBody.read(request)
+        answer = play(
+            agent,
+            body["message"],
+            version=body["version"],
+            history=body["history"],
+            actor=request.user,
+        )
+        return Response(answer)
 
     @extend_schema(responses=DeploymentSerializer(many=True), filters=False)
     @action(detail=True, methods=["get"])

@@ -6,6 +6,7 @@ from django import forms
 from django.conf import settings
 
 from agents.models import Deployment
+from agents.playground import LONGEST_MESSAGE
 from agents.replicas import MOST_CONCURRENCY
 from agents.scaling import AUTOSCALE_DEFAULTS
 from controlplane.kit.forms import DialogForm
@@ -156,3 +157,21 @@ class ScaleForm(DeployedForm):
             told = {name: given[name] for name in names if given[name] is not None}
             return {**asked, "least": given["min"], "most": given["max"], "autoscale": told}
         return asked
+
+
+class PlayForm(DialogForm):
+    """What is said to which version."""
+
+    version = forms.TypedChoiceField(label="Version", coerce=int)
+    message = forms.CharField(
+        label="Message", max_length=LONGEST_MESSAGE, widget=forms.Textarea({"rows": 3})
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        rows = self.row.versions.values_list("number", flat=True)[:VERSIONS_OFFERED]
+        self.fields["version"].choices = [(number, f"Version {number}") for number in rows]
+
+    def facts(self) -> dict[str, Any]:
+        """The current version."""
+        return {"version": self.row.version}

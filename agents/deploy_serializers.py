@@ -181,3 +181,59 @@ def asked_scale(body: dict[str, Any]) -> dict[str, Any]:
         "concurrency": body.get("concurrency"),
         "autoscale": body.get("autoscale"),
     }
+
+
+class LineSerializer(Body):
+    """An earlier line of a conversation."""
+
+    role = serializers.ChoiceField(["user", "agent"])
+    text = serializers.CharField(max_length=20_000, allow_blank=True, trim_whitespace=False)
+
+
+class PlayBody(Body):
+    """The body of POST /agents/{id}/play."""
+
+    message = serializers.CharField(max_length=20_000, trim_whitespace=False)
+    version = serializers.IntegerField(
+        min_value=1, max_value=2_000_000_000, required=False, allow_null=True, default=None
+    )
+    history = LineSerializer(many=True, required=False, default=list)
+
+
+class TurnSerializer(serializers.Serializer):
+    """One call that was made while the agent worked."""
+
+    kind = serializers.ChoiceField(["model", "tool"])
+    name = serializers.CharField()
+    text = serializers.CharField(allow_blank=True)
+    arguments = AnyField(allow_null=True)
+    is_simulated = serializers.BooleanField()
+    error = serializers.CharField(allow_blank=True)
+    latency_ms = serializers.FloatField(allow_null=True)
+    input_tokens = serializers.IntegerField()
+    output_tokens = serializers.IntegerField()
+    cost = serializers.CharField(allow_null=True)
+    price_status = serializers.CharField(allow_null=True)
+
+
+class PlayErrorSerializer(serializers.Serializer):
+    """Why there is no full answer."""
+
+    code = serializers.CharField()
+    message = serializers.CharField()
+
+
+class PlayedSerializer(serializers.Serializer):
+    """What POST /agents/{id}/play answers."""
+
+    ok = serializers.BooleanField()
+    version = serializers.IntegerField()
+    text = serializers.CharField(allow_blank=True)
+    data = AnyField(allow_null=True)
+    turns = TurnSerializer(many=True)
+    input_tokens = serializers.IntegerField()
+    output_tokens = serializers.IntegerField()
+    cost = serializers.CharField(allow_null=True)
+    unpriced_calls = serializers.IntegerField()
+    elapsed_ms = serializers.FloatField(allow_null=True)
+    error = PlayErrorSerializer(allow_null=True)

@@ -10,9 +10,17 @@ from django.urls import reverse
 from agents import deploying, replicas
 from agents.connection import check_connection
 from agents.deploy_api import require_deploy
-from agents.deploy_forms import DeployForm, PromoteForm, RetireForm, RollBackForm, ScaleForm
+from agents.deploy_forms import (
+    DeployForm,
+    PlayForm,
+    PromoteForm,
+    RetireForm,
+    RollBackForm,
+    ScaleForm,
+)
 from agents.logs import parsed, tail
 from agents.models import Agent, Deployment, Instance
+from agents.playground import LONGEST_MESSAGE, play
 from controlplane.kit.dialogs import FormDialog
 from controlplane.kit.errors import DomainError
 from controlplane.kit.fragments import announce_done, wants_fragment
@@ -181,6 +189,44 @@ class AgentCheck(KitView):
         name = "agents/_check.html" if wants_fragment(self.request) else "agents/check.html"
         extra = {"title": f"Check the connection of {row}", "back": row.get_absolute_url()}
         return render(self.request, name, {**context, **extra})
+
+
+class AgentPlay(KitView):
+    """One message to a version, from the page; the conversation so far comes with it."""
+
+    model = Agent
+    verb = "try"
+    http_method_names: ClassVar[list[str]] = ["post", "options"]
+
+    def post(self, request: HttpRequest, pk: str) -> HttpResponse:
+        """Ask, and show what was said."""
+        row = self.get_row()
+        form = PlayForm(data=request.POST, row=row, user=request.user)
+        roles, texts = request.POST.getlist("role"), request.POST.getlist("said")
+        history = [
+            {"role": role, "text": text[:LONGEST_MESSAGE]}
+            for role, text in zip(roles, texts, strict=False)
+            if role in ("user", "agent")
+        ]
+        context: dict[str, Any] = {"object": row, "history": history, "fault": "", "played": None}
+        if form.is_valid():
+            asked = form.cleaned_data
+            try:
+                context["played"] = play(
+                    row,
+                    asked["message"],
+                    version=asked["version"],
+                    history=history,
+                    actor=request.user,
+                )
+            except DomainError as error:
+                context["fault"] = error.message
+            context["message"] = asked["message"]
+        else:
+            context["fault"] = "Say something first."
+        if wants_fragment(request):
+            return render(request, "agents/_played.html", context)
+        return render(request, "agents/played.html", {**context, "title": f"Talk to {row}"})
 
 
 class InstanceLog(KitView):

@@ -339,9 +339,15 @@ class ModelPrice(Row):
     effective_from = models.DateTimeField(default=timezone.now)
     input_per_million = models.DecimalField(max_digits=20, decimal_places=12)
     output_per_million = models.DecimalField(max_digits=20, decimal_places=12)
-    cache_read_per_million = models.DecimalField(max_digits=20, decimal_places=12, null=True)
-    cache_write_per_million = models.DecimalField(max_digits=20, decimal_places=12, null=True)
-    reasoning_per_million = models.DecimalField(max_digits=20, decimal_places=12, null=True)
+    cache_read_per_million = models.DecimalField(
+        max_digits=20, decimal_places=12, null=True, blank=True
+    )
+    cache_write_per_million = models.DecimalField(
+        max_digits=20, decimal_places=12, null=True, blank=True
+    )
+    reasoning_per_million = models.DecimalField(
+        max_digits=20, decimal_places=12, null=True, blank=True
+    )
     currency = models.CharField(max_length=3, default="USD")
     source = models.CharField(max_length=8, choices=Source, default=Source.OPERATOR)
 

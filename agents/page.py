@@ -13,9 +13,11 @@ from django.utils.http import urlencode
 from agents import deploying, metrics
 from agents.comparison import compare
 from agents.deploy_api import deployments_of
+from agents.deploy_forms import PlayForm
 from agents.deploy_serializers import CONTROLS
 from agents.history import DeploymentEvent
 from agents.models import Agent, Deployment, Instance
+from agents.price_source import in_force
 from agents.views import agent_verbs
 from agents.wellbeing import Outcome, health
 from controlplane.kit.tables import Verb
@@ -48,6 +50,7 @@ class AgentPage(DetailView):
         "metrics": ("Metrics", "agents/_metrics.html"),
         "runs": ("Runs", "agents/_runs.html"),
         "versions": ("Versions", "agents/_versions.html"),
+        "playground": ("Playground", "agents/_playground.html"),
     }
     fragments = {
         "agent-health": "agents/_health.html",
@@ -103,12 +106,24 @@ class AgentPage(DetailView):
         context = super().get_context()
         context["deployments"] = self.deployments()
         context["health"] = health(self.row, outcome=self.outcome(self.row))
+        if self.tab == "overview" and self.row.kind == "model":
+            config = self.row.config
+            context["price"] = in_force(
+                self.row.project_id,
+                config.get("provider") or "",
+                config.get("model") or "",
+                config.get("base_url"),
+            )
         if self.tab == "versions":
             context["versions"] = self.versions()
         elif self.tab == "instances":
             context |= self.instances()
         elif self.tab == "deployments":
             context |= self.history(context["deployments"])
+        elif self.tab == "playground":
+            is_model = self.row.kind == "model"
+            context["form"] = PlayForm(row=self.row) if is_model else None
+            context["may_try"] = self.may("try", self.row)
         elif self.tab == "metrics":
             context |= self.metrics()
         return context

@@ -46,14 +46,22 @@ class AgentRowSerializer(KitSerializer):
         read_only_fields = ["id", "created_at", "updated_at"]
 
 
+class ObjectiveBody(Body):
+    """What an agent's work should reach over 15 minutes: a share of good ends, and p95 in ms."""
+
+    success_rate = serializers.FloatField(min_value=0.01, max_value=1, default=0.95)
+    p95_ms = serializers.FloatField(min_value=1, allow_null=True, default=None)
+
+
 class AgentSerializer(AgentRowSerializer):
     """An agent with its current version. `note` goes to the version that a change makes."""
 
     config = ObjectField()
+    objective = ObjectiveBody(allow_null=True, default=None)
     note = serializers.CharField(write_only=True, required=False, allow_blank=True, max_length=500)
 
     class Meta(AgentRowSerializer.Meta):
-        fields = [*AgentRowSerializer.Meta.fields, "config", "note"]
+        fields = [*AgentRowSerializer.Meta.fields, "config", "objective", "note"]
 
     def validate_tags(self, value: list[str]) -> list[str]:
         """Each tag once, in the order given."""

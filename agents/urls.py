@@ -18,6 +18,7 @@ urlpatterns = [
     path("<uuid:pk>/roll-back/", deploy_views.AgentRollBack.as_view(), name="roll-back"),
     path("<uuid:pk>/retire/", deploy_views.AgentRetire.as_view(), name="retire"),
     path("<uuid:pk>/scale/", deploy_views.AgentScale.as_view(), name="scale"),
+    path("<uuid:pk>/play/", deploy_views.AgentPlay.as_view(), name="play"),
     path("<uuid:pk>/check/", deploy_views.AgentCheck.as_view(), name="check"),
     path("<uuid:pk>/restore/", views.AgentRestore.as_view(), name="restore-version"),
     path("instances/<uuid:pk>/log/", deploy_views.InstanceLog.as_view(), name="log"),

@@ -5,6 +5,7 @@ from django.urls import URLPattern, URLResolver, re_path
 from rest_framework.routers import SimpleRouter
 
 from agents.api import InstanceViewSet
+from agents.prices_api import PriceViewSet
 from analytics import api as analytics
 from analytics.export_api import ExportViewSet
 from controlplane.api_views import DocsView, SchemaView
@@ -35,6 +36,7 @@ router.register("runs", RunViewSet, "run")
 router.register("reconciliations", ReconciliationViewSet, "reconciliation")
 router.register("agents", analytics.MeasuredAgentViewSet, "agent")
 router.register("instances", InstanceViewSet, "instance")
+router.register("model-prices", PriceViewSet, "model-price")
 IN_PROJECT = r"projects/(?P<project_pk>[^/.]+)"
 
 router.register("projects", ProjectViewSet, basename="project")

@@ -64,6 +64,13 @@ NEW_SECRET = {"project": P, "name": "s", "value": "vvvv", "allowed_hosts": ["a.e
 NEW_WORKFLOW = {"project": P, "slug": "w", "name": "W", "definition": DEFINITION}
 DEV = {"environment": "dev"}
 REGISTER_WORKER = {"agent": "{agent}", "environment": "dev", "name": "w"}
+NEW_PRICE = {
+    "project": P,
+    "provider": "openai",
+    "model": "small*",
+    "input_per_million": "1",
+    "output_per_million": "2",
+}
 UP = {"source": "dev", "environment": "staging"}
 TWICE = {**DEV, "mode": "hand", "replicas": 2, "concurrency": 4}
 START = {"workflow": "{workflow}", "environment": "dev", "input": {}}
@@ -200,6 +207,7 @@ API: list[Row] = [
     Row("POST", "/agents/{trashed_agent}/restore", OPERATOR, 200),
     Row("POST", "/agents/{agent}/check-connection", OPERATOR, 200),
     Row("POST", "/agents/{agent}/rollback", OPERATOR, 409, {"version": 1}),
+    Row("POST", "/agents/{agent}/play", OPERATOR, 200, {"message": "Hi"}),
     Row("POST", "/agents/{agent}/deploy", OPERATOR, 201, DEV),
     Row("POST", "/agents/{agent}/deploy", ADMIN, 201, {"environment": "prod"}),
     Row("POST", "/agents/{deployed}/promote", OPERATOR, 201, {"environment": "staging"}),
@@ -218,6 +226,13 @@ API: list[Row] = [
     Row("GET", "/instances", VIEWER, 200, stranger=LIST),
     Row("GET", "/instances/{instance}", VIEWER, 200),
     Row("GET", "/instances/{instance}/logs", VIEWER, 200),
+    Row("GET", "/model-prices", VIEWER, 200, stranger=LIST),
+    Row("POST", "/model-prices", ADMIN, 201, NEW_PRICE, CREATE),
+    Row("GET", "/model-prices/in-force", ANYONE, 422),
+    Row("GET", "/model-prices/{price}", VIEWER, 200),
+    Row("PATCH", "/model-prices/{price}", ADMIN, 200, {"input_per_million": "2"}),
+    Row("PUT", "/model-prices/{price}", ADMIN, 200, NEW_PRICE),
+    Row("DELETE", "/model-prices/{price}", ADMIN, 204),
     # workers that come by HTTP: nobody holds the lease that is named
     Row("POST", "/workers/register", OPERATOR, 409, REGISTER_WORKER, CREATE),
     Row("POST", "/workers/{puller}/heartbeat", OPERATOR, 200),
@@ -460,6 +475,7 @@ PAGES: list[Row] = [
     Row("POST", "/agents/{deployed}/retire/", OPERATOR, 302, DEV),
     Row("GET", "/agents/{deployed}/scale/", OPERATOR, 200),
     Row("POST", "/agents/{deployed}/scale/", OPERATOR, 302, TWICE),
+    Row("POST", "/agents/{agent}/play/", OPERATOR, 200, {"message": "Hi", "version": "1"}),
     Row("GET", "/agents/{agent}/check/", OPERATOR, 200),
     Row("POST", "/agents/{agent}/check/", OPERATOR, 200),
     Row("POST", "/agents/{agent}/restore/", OPERATOR, 409, {"version": "1"}),

@@ -14,6 +14,7 @@ FIELDS = {
     "kind",
     "description",
     "tags",
+    "objective",
     "status",
     "config",
     "version",
@@ -127,7 +128,7 @@ def test_a_stale_change_is_refused(api, ana, agent):
 def test_rows_of_the_list_leave_the_configuration_out(api, vic, agent):
     data = api(vic).get("/agents").data
     assert (data["count"], data["count_exact"]) == (1, True)
-    assert set(data["results"][0]) == FIELDS - {"config"}
+    assert set(data["results"][0]) == FIELDS - {"config", "objective"}
 
 
 @pytest.mark.parametrize(

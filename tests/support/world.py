@@ -7,7 +7,7 @@ from typing import Any
 
 from django.utils import timezone
 
-from agents.models import Agent, Deployment, Instance
+from agents.models import Agent, Deployment, Instance, ModelPrice
 from analytics.models import Export
 from controlplane.kit.ids import uuid7
 from controlplane.kit.models import BulkJob
@@ -267,6 +267,16 @@ class World:
             expires_at=timezone.now() + timedelta(days=1),
         )
         return made.pk
+
+    def make_price(self) -> Any:
+        """A price of the project."""
+        return ModelPrice.objects.create(
+            project=self.project,
+            provider="openai",
+            model="small",
+            input_per_million=1,
+            output_per_million=2,
+        ).pk
 
     def make_puller(self) -> Any:
         """A worker that came by HTTP."""
