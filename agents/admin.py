@@ -8,6 +8,7 @@ from django.http import HttpRequest
 from agents import pricing
 from agents.history import DeploymentEvent, InstanceSample
 from agents.models import Agent, AgentVersion, Deployment, Instance, ModelCall, ModelPrice
+from controlplane.kit.admin_pages import ImportedAdmin
 from tools.admin import LookAtOnly
 
 
@@ -72,7 +73,7 @@ class ModelCallAdmin(LookAtOnly):
 
 
 @admin.register(ModelPrice)
-class ModelPriceAdmin(admin.ModelAdmin):
+class ModelPriceAdmin(ImportedAdmin):
     list_display = (
         "provider",
         "model",
@@ -90,4 +91,9 @@ class ModelPriceAdmin(admin.ModelAdmin):
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         """Save, and count by the new price here at once."""
         super().save_model(request, obj, form, change)
+        pricing.forget()
+
+    def imported(self, request: HttpRequest, result: Any) -> None:
+        """Count by the new prices here at once."""
+        super().imported(request, result)
         pricing.forget()

@@ -11,6 +11,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from controlplane.kit import audit
+from controlplane.kit.admin_pages import BoundedPaginator
 from projects import keys, tokens
 from projects.models import (
     ApiKey,
@@ -27,6 +28,7 @@ from projects.people import User
 class AuditedAdmin(admin.ModelAdmin):
     """What staff change here has an audit row in the same transaction, as everywhere."""
 
+    paginator = BoundedPaginator
     show_full_result_count = False
     list_per_page = 50
 

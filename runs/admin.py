@@ -6,6 +6,7 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
+from controlplane.kit.admin_pages import BoundedPaginator
 from controlplane.kit.pagination import EXACT_TO
 from runs.models import Effect, Retention, Run, Step
 
@@ -13,6 +14,7 @@ from runs.models import Effect, Retention, Run, Step
 class ReadOnlyAdmin(admin.ModelAdmin):
     """Rows to look at, on tables of millions: no counting, no joins but the named ones."""
 
+    paginator = BoundedPaginator
     show_full_result_count = False
     list_per_page = 50
     list_max_show_all = EXACT_TO

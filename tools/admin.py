@@ -5,12 +5,14 @@ from typing import Any
 from django.contrib import admin
 from django.http import HttpRequest
 
+from controlplane.kit.admin_pages import BoundedPaginator
 from tools.models import Tool, ToolCall, ToolServer, ToolSlots, ToolVersion
 
 
 class LookAtOnly(admin.ModelAdmin):
     """Nothing is added or changed here: versions and audit rows would be missing."""
 
+    paginator = BoundedPaginator
     show_full_result_count = False
     list_per_page = 50
 
