@@ -15,6 +15,7 @@ from runs.states import RunStatus, Trigger
 from workflows.models import Workflow
 
 MOST_FOUND = 1_000
+RARE = 500
 
 
 def workflow_options(request: HttpRequest) -> list[tuple[object, str]]:
@@ -60,8 +61,15 @@ class TagFilter(ManyFilter):
     """Runs with all of the tags."""
 
     def filter(self, qs: QuerySet, value: list[str]) -> QuerySet:
-        """Says what the index says, which leaves out runs without tags."""
-        return qs.filter(tags__contains=value).exclude(tags=[]) if value else qs
+        """A rare tag is looked up first: the planner takes every tag it does not know for a common
+        one and would read the whole list. The exclusion is what the index says."""
+        if not value:
+            return qs
+        tagged = Run.objects.filter(tags__contains=value).exclude(tags=[]).order_by()
+        few = list(tagged.values_list("pk", flat=True)[: RARE + 1])
+        if len(few) <= RARE:
+            return qs.filter(pk__in=few)
+        return qs.filter(tags__contains=value).exclude(tags=[])
 
 
 class RunFilter(ListFilterSet):
