@@ -202,7 +202,7 @@ def test_a_test_call_shows_what_came_back(web, ana, make_tool):
         web(ana)
         .post(
             f"/tools/{tool.pk}/test/",
-            {"arguments_json": '{"text": "hello"}'},
+            {"arguments": '{"text": "hello"}'},
             HTTP_HX_REQUEST="true",
         )
         .content.decode()
