@@ -225,7 +225,7 @@ class AgentPlay(KitView):
         else:
             context["fault"] = "Say something first."
         if wants_fragment(request):
-            return render(request, "agents/_played.html", context)
+            return render(request, "agents/_played.html", {**context, "is_fragment": True})
         return render(request, "agents/played.html", {**context, "title": f"Talk to {row}"})
 
 
