@@ -35,12 +35,13 @@ class Dispute:
     @property
     def both(self) -> bool:
         """Whether both changed it."""
-        return self.base not in (self.mine, self.theirs)
+        base = _plain(self.base)
+        return base not in (_plain(self.mine), _plain(self.theirs))
 
     @property
     def take(self) -> str:
         """What is proposed: the side that changed it; where both did, one's own."""
-        return "theirs" if self.mine == self.base else "mine"
+        return "theirs" if _plain(self.mine) == _plain(self.base) else "mine"
 
 
 def _text(value: Any) -> str:
@@ -49,6 +50,16 @@ def _text(value: Any) -> str:
     if value is True:
         return "on"
     return str(value).replace("\r\n", "\n").strip()
+
+
+def _plain(text: str) -> str:
+    """A text as it is compared: JSON without regard to how it is laid out."""
+    if text[:1] not in ("{", "["):
+        return text
+    try:
+        return json.dumps(json.loads(text), sort_keys=True)
+    except ValueError:
+        return text
 
 
 def texts(form: Any) -> dict[str, str]:
@@ -76,7 +87,7 @@ def disputes(mine: Any, theirs: Any, base: Mapping[str, str]) -> list[Dispute]:
     return [
         Dispute(name, str(mine[name].label), base.get(name, ""), typed[name], stored[name])
         for name in mine.fields
-        if typed[name] != stored.get(name, "")
+        if _plain(typed[name]) != _plain(stored.get(name, ""))
     ]
 
 
