@@ -31,7 +31,7 @@ MOST_CAPACITY = 200
 MOST_TOKENS = 2**53
 
 
-class RegisterBody(Body):
+class WorkerRegisterBody(Body):
     """Who comes, for what."""
 
     agent = RelatedId(queryset=Agent.objects.all())
@@ -173,10 +173,10 @@ class WorkerViewSet(viewsets.ViewSet):
             raise DomainError(pulling.LOST, code="lease_lost")
         return found
 
-    @extend_schema(request=RegisterBody, responses={201: RegisteredSerializer})
+    @extend_schema(request=WorkerRegisterBody, responses={201: RegisteredSerializer})
     def register(self, request: Request) -> Response:
         """A worker comes, for one agent in one environment."""
-        body = RegisterBody.read(request)
+        body = WorkerRegisterBody.read(request)
         agent = body["agent"]
         require(request.user, PERMISSION, agent)
         worker = pulling.register(
