@@ -249,6 +249,8 @@ SPECTACULAR_SETTINGS = {
         "ProjectStatusEnum": "projects.models.Project.Status",
         "ApprovalStatusEnum": "governance.models.Approval.Status",
         "ResolutionEnum": [(word, word) for word in ("done", "redo", "compensate")],
+        "RoleEnum": "projects.roles.Role",
+        "TalkerEnum": [("user", "user"), ("agent", "agent")],
         "ChangeKindEnum": [(word, word) for word in ("added", "removed", "changed")],
     },
 }

@@ -9,7 +9,8 @@ from typing import Any, ClassVar
 from uuid import UUID
 
 from django.http import Http404
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers, viewsets
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -27,6 +28,8 @@ from runs.logs import LEVELS
 from tools.serializers import AnyField, ObjectField
 
 PERMISSION = "agents.work_agent"
+ID = OpenApiParameter("id", OpenApiTypes.UUID, OpenApiParameter.PATH)
+TOKEN = OpenApiParameter("token", OpenApiTypes.UUID, OpenApiParameter.PATH)
 MOST_CAPACITY = 200
 MOST_TOKENS = 2**53
 
@@ -198,52 +201,52 @@ class WorkerViewSet(viewsets.ViewSet):
         }
         return Response(RegisteredSerializer(told).data, status=201)
 
-    @extend_schema(request=BeatBody, responses=BeatSerializer)
+    @extend_schema(parameters=[ID], request=BeatBody, responses=BeatSerializer)
     def heartbeat(self, request: Request, pk: str = "") -> Response:
         """The worker lives; it hears what is to be stopped."""
         worker, body = self.worker(pk), BeatBody.read(request)
         return Response(BeatSerializer(pulling.beat(worker, **body)).data)
 
-    @extend_schema(request=LeaseBody, responses=TasksSerializer)
+    @extend_schema(parameters=[ID], request=LeaseBody, responses=TasksSerializer)
     def lease(self, request: Request, pk: str = "") -> Response:
         """Take steps; an empty list where none wait."""
         worker, body = self.worker(pk), LeaseBody.read(request)
         tasks = pulling.lease(worker, body["max"])
         return Response(TasksSerializer({"results": [task.as_dict() for task in tasks]}).data)
 
-    @extend_schema(request=None, responses={204: None})
+    @extend_schema(parameters=[ID], request=None, responses={204: None})
     def leave(self, request: Request, pk: str = "") -> Response:
         """The worker goes; what it holds is given back."""
         pulling.leave(self.worker(pk))
         return Response(status=204)
 
-    @extend_schema(request=None, responses=RenewedSerializer)
+    @extend_schema(parameters=[ID, TOKEN], request=None, responses=RenewedSerializer)
     def renew(self, request: Request, pk: str = "", token: str = "") -> Response:
         """Hold on to a step."""
         return Response(RenewedSerializer(pulling.renew(self.worker(pk), self.token(token))).data)
 
-    @extend_schema(request=ReportBody, responses=DoneSerializer)
+    @extend_schema(parameters=[ID, TOKEN], request=ReportBody, responses=DoneSerializer)
     def report(self, request: Request, pk: str = "", token: str = "") -> Response:
         """Write a line to the run's log."""
         worker, key, body = self.worker(pk), self.token(token), ReportBody.read(request)
         pulling.report(worker, key, body["level"], body["message"], body["data"])
         return Response({"ok": True})
 
-    @extend_schema(request=CompleteBody, responses=DoneSerializer)
+    @extend_schema(parameters=[ID, TOKEN], request=CompleteBody, responses=DoneSerializer)
     def complete(self, request: Request, pk: str = "", token: str = "") -> Response:
         """The step succeeded."""
         worker, key, body = self.worker(pk), self.token(token), CompleteBody.read(request)
         pulling.complete(worker, key, body)
         return Response({"ok": True})
 
-    @extend_schema(request=FailBody, responses=DoneSerializer)
+    @extend_schema(parameters=[ID, TOKEN], request=FailBody, responses=DoneSerializer)
     def fail(self, request: Request, pk: str = "", token: str = "") -> Response:
         """The step did not succeed; it is tried again where its retry rule says so."""
         worker, key, body = self.worker(pk), self.token(token), FailBody.read(request)
         pulling.fail(worker, key, body)
         return Response({"ok": True})
 
-    @extend_schema(request=None, responses=DoneSerializer)
+    @extend_schema(parameters=[ID, TOKEN], request=None, responses=DoneSerializer)
     def release(self, request: Request, pk: str = "", token: str = "") -> Response:
         """Give a step back to others."""
         pulling.give_back(self.worker(pk), self.token(token))
