@@ -195,8 +195,8 @@ API: list[Row] = [
     Row("PUT", "/tool-servers/{server}", OPERATOR, 200, NEW_SERVER),
     Row("DELETE", "/tool-servers/{server}", OPERATOR, 204),
     Row("POST", "/tool-servers/{trashed_server}/restore", OPERATOR, 200),
-    Row("POST", "/tool-servers/{server}/discover", OPERATOR, 502),
-    Row("POST", "/tool-servers/{server}/refresh", OPERATOR, 502),
+    Row("POST", "/tool-servers/{server}/discover", OPERATOR, 409),
+    Row("POST", "/tool-servers/{server}/refresh", OPERATOR, 409),
     Row("POST", "/tool-servers/{server}/import", OPERATOR, 201, {"tools": ["add"]}),
     # agents
     Row("GET", "/agents", VIEWER, 200, stranger=LIST),

@@ -45,7 +45,7 @@ class ToolServerViewSet(ScopedViewSet):
     @action(detail=True, methods=["post"])
     def discover(self, request: Request, pk: str = "") -> Response:
         """Ask the server what it offers; imported tools whose definition changed go into
-        quarantine. 502 says why a server did not tell."""
+        quarantine. 409 says why a server did not tell."""
         return self.answer(servers.discover(self.get_object(), actor=request.user))
 
     @extend_schema(request=None, responses=ToolServerSerializer)

@@ -31,7 +31,7 @@ LONGEST_LISTING = 60.0
 class ServerFailed(DomainError):
     """A server did not tell what it offers; the sentence says why."""
 
-    status = 502
+    status = 409
     code = "server_failed"
 
 
@@ -61,7 +61,7 @@ def clean(url: Any, auth: Any, project: Project | None = None) -> dict[str, Any]
 
 def discover(server: ToolServer, *, actor: Any) -> ToolServer:
     """Ask the server what it offers, keep it, and put every imported tool whose definition changed
-    in quarantine. ServerFailed (502) where it does not tell; that is kept too."""
+    in quarantine. ServerFailed (409) where it does not tell; that is kept too."""
     try:
         listing = _listing(server)
     except DomainError as exc:

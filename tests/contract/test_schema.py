@@ -11,7 +11,6 @@ import pytest
 from tests.support.client import Client
 from tests.support.stack import Stack
 
-pytestmark = pytest.mark.contract
 HERE = Path(__file__).parent
 CHECKS = (
     "not_a_server_error",
@@ -64,10 +63,24 @@ def settled(stack: Stack) -> tuple[Client, dict[str, str]]:
     }
 
 
+@pytest.mark.contract
 @pytest.mark.timeout(600)
 def test_the_api_keeps_to_its_document(
     stack: Stack, settled: tuple[Client, dict[str, str]], tmp_path: Path
 ) -> None:
+    walk(stack, settled, tmp_path, "fuzzing")
+
+
+@pytest.mark.scale
+@pytest.mark.timeout(1_800)
+def test_the_api_keeps_to_its_document_in_every_corner(
+    stack: Stack, settled: tuple[Client, dict[str, str]], tmp_path: Path
+) -> None:
+    walk(stack, settled, tmp_path, "examples,coverage,fuzzing")
+
+
+def walk(stack: Stack, settled: tuple[Client, dict[str, str]], tmp_path: Path, phases: str) -> None:
+    """Every operation of the document, in so many ways; no answer may break it."""
     ana, known = settled
     found = subprocess.run(
         [
@@ -75,7 +88,7 @@ def test_the_api_keeps_to_its_document(
             f"{stack.url}/api/v1/schema?format=json",
             "--header", f"Authorization: Bearer {ana.access}",
             "--checks", ",".join(CHECKS),
-            "--phases", "examples,coverage,fuzzing",
+            "--phases", phases,
             "--max-examples", "4",
             "--workers", "2",
             "--seed", "1", "--generation-deterministic",

@@ -195,7 +195,7 @@ def test_each_refusal_of_a_server_is_precise(api, project, probe, server, settin
     assert codes(made(name="Probe")) == {("", "unique")}
     stranger = made().json()
     answer = api.post(f"{URL}/{stranger['id']}/discover")
-    assert (answer.status_code, answer.json()["code"]) == (502, "mcp_unauthorized")
+    assert (answer.status_code, answer.json()["code"]) == (409, "mcp_unauthorized")
     failed = api.get(f"{URL}/{stranger['id']}").json()
     assert failed["status"] == "failed"
     assert "401" in failed["last_error"]
