@@ -19,8 +19,12 @@ LIVE = ("starting", "ready", "busy", "draining")
 
 @pytest.fixture(scope="module")
 def model() -> Iterator[OpenAIServer]:
-    """A model that thinks for 0.4 s."""
-    with OpenAIServer(script=lambda body: Reply("Done.", delay=0.4)) as server:
+    """A model that thinks for 0.4 s, or for 4 where it is told to take its time."""
+
+    def script(body: dict[str, Any]) -> Reply:
+        return Reply("Done.", delay=4 if "slowly" in str(body["messages"]) else 0.4)
+
+    with OpenAIServer(script=script) as server:
         yield server
 
 
@@ -45,7 +49,7 @@ class Deployed:
         config = {"provider": "openai", "base_url": model.base_url, "model": "small"}
         body = {"project": client.project, "slug": "packer", "name": "Packer", "kind": "model"}
         self.agent = client.made("/agents", {**body, "config": config})
-        nodes = [{"id": "ask", "kind": "agent", "agent": "packer", "prompt": "Go"}]
+        nodes = [{"id": "ask", "kind": "agent", "agent": "packer", "prompt": "${input.say}"}]
         self.workflow = client.make_workflow("asks", {"nodes": nodes, "edges": []})
 
     def post(self, verb: str, **body: Any) -> dict[str, Any]:
@@ -77,9 +81,9 @@ class Deployed:
         path = f"/agents/{self.agent['id']}/deployment-events"
         return self.client.get(path, kind=kind, page_size=100).json()["results"]
 
-    def start(self, count: int) -> list[str]:
-        """Start runs."""
-        return [self.client.start(self.workflow)["id"] for _ in range(count)]
+    def start(self, count: int, say: str = "Go") -> list[str]:
+        """Start runs that say this to the model."""
+        return [self.client.start(self.workflow, {"say": say})["id"] for _ in range(count)]
 
     def workers(self, runs: list[str]) -> set[str]:
         """Which workers did the steps; each was tried once."""
@@ -132,8 +136,8 @@ def test_over_the_cap_is_refused(deployed: Deployed) -> None:
 
 def test_a_killed_instance_is_replaced_and_its_step_goes_on(deployed: Deployed) -> None:
     (before,) = deployed.stands(1)
-    (run,) = deployed.start(1)
-    wait_for(lambda: bool(deployed.live("busy")), 10, "the instance to work")
+    (run,) = deployed.start(1, say="Go slowly")
+    wait_for(lambda: deployed.client.steps(run)[0]["status"] == "running", 20, "the step to run")
     os.kill(before["pid"], signal.SIGKILL)
     wait_for(lambda: deployed.history("instance_lost") != [], 10, "the loss to be noticed")
     assert "replaced at once" in deployed.history("instance_lost")[0]["reason"]
