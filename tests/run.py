@@ -91,7 +91,7 @@ def unit() -> bool:
 
 def contract() -> bool:
     """The outside, by HTTP and sockets, against real processes."""
-    return pytest(*TWO_CORES, "-m", "contract")
+    return pytest(*TWO_CORES, "-m", "contract and not scale")
 
 
 def platform() -> bool:
@@ -123,7 +123,7 @@ def postgres_15() -> bool:
 def browser() -> bool:
     """Pages in a real Chromium."""
     try:
-        return pytest(*TWO_CORES, "-m", "browser", CHROMIUM=chromium.get())
+        return pytest(*TWO_CORES, "-m", "browser and not scale", CHROMIUM=chromium.get())
     except chromium.NoChromiumError as error:
         say(str(error))
         return False
@@ -140,8 +140,12 @@ def chaos_long() -> bool:
 
 
 def scale() -> bool:
-    """A million rows, a thousand sockets."""
-    return pytest("-m", "scale", "--timeout=3600", "-s")
+    """A million rows, big runs, every page in every look, every corner of the API's document."""
+    try:
+        return pytest("-m", "scale", "--timeout=3600", "-s", CHROMIUM=chromium.get())
+    except chromium.NoChromiumError as error:
+        say(str(error))
+        return False
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,7 @@ IN_FULL = re.compile(r"^/(runs/|agents/|approvals/|tools/|components/)?$")
 
 
 def looks_of(path: str, number: int, *, is_form: bool) -> list[tuple[dict[str, int], str]]:
-    """The sizes and themes in which the `number`th page is looked at."""
+    """The sizes and themes in which the `number`th page is looked at by `make scale`."""
     if IN_FULL.match(path):
         return list(LOOKS)
     if is_form:
@@ -94,13 +94,31 @@ def furnish(client: Client) -> None:
     client.made("/exports", {"project": project, "list": "runs", "format": "csv"})
 
 
+def test_the_main_pages_and_a_share_of_the_others_break_no_rule(
+    page: Page, furnished: Client
+) -> None:
+    every = list(addresses(furnished))
+    share = [path for at, path in enumerate(every) if IN_FULL.match(path) or at % 5 == 0]
+    found = {}
+    for number, path in enumerate(walk(page, share)):
+        if wrong := faults(page, [LOOKS[number % 4]]):
+            found[path] = wrong
+    assert not found, told(found)
+
+
+@pytest.mark.scale
 def test_no_page_breaks_a_rule(page: Page, furnished: Client) -> None:
-    found: dict[str, list[str]] = {}
+    found = {}
     for number, path in enumerate(walk(page, addresses(furnished))):
         is_form = page.locator("main > form.dialog-form").count() > 0
         if wrong := faults(page, looks_of(path, number, is_form=is_form)):
             found[path] = wrong
-    assert not found, "\n".join(f"{path} {line}" for path, lines in found.items() for line in lines)
+    assert not found, told(found)
+
+
+def told(found: dict[str, list[str]]) -> str:
+    """The faults, a line each."""
+    return "\n".join(f"{path} {line}" for path, lines in found.items() for line in lines)
 
 
 def test_no_page_for_strangers_breaks_a_rule(page: Page, stack: Stack) -> None:
