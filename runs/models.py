@@ -80,7 +80,12 @@ class Run(models.Model):
         default=0, validators=[MinValueValidator(-100), MaxValueValidator(100)]
     )
     parent = models.ForeignKey(
-        "self", models.SET_NULL, null=True, blank=True, related_name="children"
+        "self",
+        models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="children",
+        db_index=False,
     )
     relation = models.CharField(max_length=5, choices=Relation, null=True, blank=True)
     root_id = models.UUIDField()
@@ -160,6 +165,11 @@ class Run(models.Model):
                 ),
             ),
             models.Index(
+                fields=["parent"],
+                name="run_by_parent",
+                condition=models.Q(parent__isnull=False),
+            ),
+            models.Index(
                 fields=["status"],
                 name="run_alive",
                 condition=models.Q(
@@ -229,7 +239,9 @@ class Step(models.Model):
     leased_at = models.DateTimeField(null=True)
     undecided = models.BooleanField(default=False)
     edges = models.JSONField(null=True)
-    parent_step = models.ForeignKey("self", models.CASCADE, null=True, related_name="body_steps")
+    parent_step = models.ForeignKey(
+        "self", models.CASCADE, null=True, related_name="body_steps", db_index=False
+    )
     state = models.JSONField(null=True)
     input = models.JSONField(null=True)
     output = models.JSONField(null=True)
@@ -264,6 +276,11 @@ class Step(models.Model):
             ),
             models.Index(fields=["run"], name="step_waiting", condition=models.Q(status="waiting")),
             models.Index(fields=["run"], name="step_parked", condition=models.Q(status="parked")),
+            models.Index(
+                fields=["parent_step"],
+                name="step_by_parent",
+                condition=models.Q(parent_step__isnull=False),
+            ),
             models.Index(fields=["run"], name="step_undecided", condition=models.Q(undecided=True)),
             models.Index(
                 fields=["agent_id", "-started_at"],
