@@ -8,6 +8,7 @@ from typing import Any
 from django.db.models import QuerySet
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.dateparse import parse_datetime
 from django.utils.http import urlencode
 
 from agents import deploying, metrics
@@ -147,6 +148,8 @@ class AgentPage(DetailView):
         for row in rows:
             row.ready = ready.get(row.pk, 0)
             row.controls = CONTROLS[row.driver]
+            if row.waiting is not None:
+                row.waiting["at"] = parse_datetime(row.waiting["at"])
             row.verbs = self.verbs_of(row)
         return rows
 
@@ -157,10 +160,11 @@ class AgentPage(DetailView):
         if row.environment.protected:
             may_deploy = self.may("deploy_protected", self.row)
         found = []
-        if self.may("scale", self.row):
+        if row.is_live and self.may("scale", self.row):
             found.append(("Scale", "scale", "selector"))
         if may_deploy:
             found.append(("Deploy a version", "deploy", "rocket"))
+        if row.is_live and may_deploy:
             found.append(("Roll back", "roll-back", "arrow-back-up"))
             found.append(("Retire", "retire", "archive"))
         return [
