@@ -525,6 +525,11 @@ PAGES: list[Row] = [
     Row("POST", "/trash/{kind}/{trashed_tool}/delete/", OPERATOR, 422),
     # bulk: strangers have a project of their own; rows of others are refused one by one
     Row("POST", "/bulk/{table}/", OPERATOR, 200, CHOSEN, 200),
+    *(
+        Row("POST", "/bulk/{table}/", OPERATOR, 200, {**CHOSEN, "action": verb}, 200)
+        for verb in ("retry", "replay", "pause", "resume", "tags")
+    ),
+    Row("POST", "/bulk/{table}/", ADMIN, 200, {**CHOSEN, "action": "delete"}, 200),
     Row("GET", "/bulk/jobs/{bulk_job}/", VIEWER, 404),
     Row("POST", "/bulk/jobs/{bulk_job}/stop/", VIEWER, 404),
     # settings › data
