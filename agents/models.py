@@ -10,6 +10,7 @@ from django.utils import timezone
 from agents.health import SILENT_SECONDS
 from agents.history import DeploymentEvent as DeploymentEvent
 from agents.history import InstanceSample as InstanceSample
+from agents.provider_connection import ProviderConnection as ProviderConnection
 from controlplane.kit.ids import uuid7
 from controlplane.kit.links import MOST_TOLD, Link
 from controlplane.kit.models import Row, ScopedQuerySet, SoftDeletedRow
