@@ -9,7 +9,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from agents import deploying, replicas
+from agents.asking import Waiting
 from agents.deploy_serializers import (
+    AskedSerializer,
     DeployBody,
     DeploymentEventSerializer,
     DeploymentSerializer,
@@ -35,6 +37,17 @@ VERBS = {
 }
 
 
+POINTED = {201: DeploymentSerializer, 202: AskedSerializer}
+
+
+def said(found: Deployment | Waiting, status: int) -> Response:
+    """The deployment; 202 with the approval where people are asked first."""
+    if not isinstance(found, Waiting):
+        return Response(DeploymentSerializer(found).data, status=status)
+    data = AskedSerializer(found).data
+    return Response(data, status=202, headers={"Location": data["url"]})
+
+
 def require_deploy(user: Any, agent: Agent, environment: Environment) -> None:
     """What is protected takes more than the right to deploy."""
     if environment.protected:
@@ -54,7 +67,7 @@ class DeployActions:
     paginate_queryset: Any
     get_paginated_response: Any
 
-    @extend_schema(request=DeployBody, responses={201: DeploymentSerializer})
+    @extend_schema(request=DeployBody, responses=POINTED)
     @action(detail=True, methods=["post"])
     def deploy(self, request: Request, pk: str = "") -> Response:
         """Point an environment at a version; the fleet starts its instances."""
@@ -68,9 +81,9 @@ class DeployActions:
             driver=body["driver"],
             actor=request.user,
         )
-        return Response(DeploymentSerializer(found).data, status=201)
+        return said(found, 201)
 
-    @extend_schema(request=PromoteBody, responses={201: DeploymentSerializer})
+    @extend_schema(request=PromoteBody, responses=POINTED)
     @action(detail=True, methods=["post"])
     def promote(self, request: Request, pk: str = "") -> Response:
         """Deploy to an environment what is live in the one before it, or in `source`."""
@@ -80,7 +93,7 @@ class DeployActions:
         if body["source"] is not None:
             source = deploying.environment_of(agent, body["source"], "source")
         found = deploying.promote(agent, target, source=source, actor=request.user)
-        return Response(DeploymentSerializer(found).data, status=201)
+        return said(found, 201)
 
     @extend_schema(request=EnvironmentBody, responses=DeploymentSerializer)
     @action(detail=True, methods=["post"])
@@ -154,4 +167,4 @@ class DeployActions:
         found = deploying.roll_back(
             agent, environment, version=body.get("version"), actor=request.user
         )
-        return Response(DeploymentSerializer(found).data)
+        return said(found, 200)

@@ -43,6 +43,41 @@ class AutoscaleSerializer(Body):
     cooldown_seconds = serializers.FloatField(min_value=1, max_value=86_400, required=False)
 
 
+class WaitingSerializer(serializers.Serializer):
+    """What people are asked about a deployment before it is made."""
+
+    approval = serializers.UUIDField()
+    title = serializers.CharField()
+    verb = serializers.ChoiceField(DeploymentEvent.POINTED)
+    version = serializers.IntegerField()
+    replicas = serializers.IntegerField(allow_null=True)
+    by = serializers.CharField(allow_blank=True)
+    at = serializers.DateTimeField()
+
+
+class AskedSerializer(serializers.Serializer):
+    """What a verb of deployments answers with 202: a policy wants people asked first. `url` is the
+    approval in the API; once it is approved the deployment is made exactly as it was asked for."""
+
+    status = serializers.SerializerMethodField()
+    approval = serializers.UUIDField(source="asked.id")
+    title = serializers.CharField(source="asked.title")
+    url = serializers.SerializerMethodField()
+    deployment = serializers.SerializerMethodField()
+
+    def get_status(self, row: Any) -> str:
+        """It waits."""
+        return "waiting"
+
+    def get_url(self, row: Any) -> str:
+        """The approval in the API."""
+        return f"/api/v1/approvals/{row.asked.id}"
+
+    def get_deployment(self, row: Any) -> "DeploymentSerializer":
+        """As it stands meanwhile."""
+        return DeploymentSerializer(row.deployment).data  # type: ignore[return-value]
+
+
 class DeploymentSerializer(serializers.ModelSerializer):
     """An environment pointing at a version of an agent, with what runs for it."""
 
@@ -58,6 +93,7 @@ class DeploymentSerializer(serializers.ModelSerializer):
     ready = serializers.SerializerMethodField()
     autoscale = AnyField(allow_null=True)
     controls = serializers.SerializerMethodField()
+    waiting = WaitingSerializer(allow_null=True)
 
     class Meta:
         model = Deployment
@@ -77,6 +113,7 @@ class DeploymentSerializer(serializers.ModelSerializer):
             "concurrency",
             "autoscale",
             "controls",
+            "waiting",
             "generation",
             "observed_generation",
             "created_at",

@@ -8,6 +8,7 @@ from django.shortcuts import render
 from django.urls import reverse
 
 from agents import deploying, replicas
+from agents.asking import Waiting
 from agents.connection import check_connection
 from agents.deploy_api import require_deploy
 from agents.deploy_forms import (
@@ -58,8 +59,12 @@ class DeploymentDialog(FormDialog):
         """The deployments of the agent."""
         return f"{self.row.get_absolute_url()}?tab=deployments"
 
-    def done(self, row: Deployment) -> HttpResponse:
+    def done(self, row: Deployment | Waiting) -> HttpResponse:
         """The page follows by itself."""
+        if isinstance(row, Waiting):
+            text = f"A policy asks for approval first. {row.asked.title}: waiting for it."
+            events = {self.event: {"id": str(row.deployment.pk)}}
+            return announce_done(self.request, text, events=events, back_to=self.get_back())
         text = self.said.format(
             agent=self.row, version=row.target_version.number, where=row.environment.name
         )
@@ -82,7 +87,7 @@ class AgentDeploy(DeploymentDialog):
         """The current version."""
         return {"version": self.row.version} | super().get_initial()
 
-    def save(self, form: DeployForm) -> Deployment:
+    def save(self, form: DeployForm) -> Deployment | Waiting:
         """By the same service as the API."""
         return deploying.deploy(
             self.row,
@@ -104,7 +109,7 @@ class AgentPromote(DeploymentDialog):
         """Names the agent."""
         return f"Promote {self.row}"
 
-    def save(self, form: PromoteForm) -> Deployment:
+    def save(self, form: PromoteForm) -> Deployment | Waiting:
         """By the same service as the API."""
         source = deploying.environment_of(self.row, form.cleaned_data["source"], "source")
         target = self.environment(form)
@@ -122,7 +127,7 @@ class AgentRollBack(DeploymentDialog):
         """Names the agent."""
         return f"Roll back {self.row}"
 
-    def save(self, form: RollBackForm) -> Deployment:
+    def save(self, form: RollBackForm) -> Deployment | Waiting:
         """By the same service as the API."""
         version = form.cleaned_data["version"]
         where = self.environment(form)

@@ -17,9 +17,9 @@ from django.db import transaction
 from django.db.models import Count, Q
 from django.utils import timezone
 
-from agents import deploying, replicas
+from agents import replicas
 from agents.drivers.process import FAILURES_TO_FAIL, ProcessDriver, is_fresh
-from agents.history import DeploymentEvent
+from agents.history import DeploymentEvent, note
 from agents.models import Deployment, Instance, ModelCall
 from agents.scaling import AUTOSCALE_DEFAULTS, Bounds, Decision, Memory, Signal, decide
 from controlplane.kit import events
@@ -223,7 +223,7 @@ class Fleet:
         if phase == row.phase and seen == row.observed_generation:
             return
         before, row.phase = row.phase, phase
-        deploying.note(row, DeploymentEvent.Kind.PHASE, f"{before} → {phase}: {words}")
+        note(row, DeploymentEvent.Kind.PHASE, f"{before} → {phase}: {words}")
         data = {
             "deployment": str(row.pk),
             "environment": row.environment.name,

@@ -1,6 +1,7 @@
 """What became of deployments and of their processes over time; rows are only ever added."""
 
-from typing import ClassVar
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 from django.db import models
 from django.utils import timezone
@@ -18,6 +19,8 @@ class DeploymentEvent(models.Model):
         PROMOTED = "promoted"
         ROLLED_BACK = "rolled_back", "Rolled back"
         RETIRED = "retired"
+        ASKED = "asked", "Asked for approval"
+        REFUSED = "refused", "Not approved"
         SCALED = "scaled"
         AUTOSCALED = "autoscaled"
         HELD = "held", "Not scaled"
@@ -50,6 +53,26 @@ class DeploymentEvent(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} {self.reason}"
+
+
+def note(
+    deployment: Any,
+    kind: str,
+    reason: str = "",
+    version: Any = None,
+    signal: Mapping[str, Any] | None = None,
+    actor: Any = None,
+) -> DeploymentEvent:
+    """One line of a deployment's history, in the running transaction; about the wanted version
+    where none is given."""
+    return DeploymentEvent.objects.create(
+        deployment=deployment,
+        kind=kind,
+        reason=reason[:500],
+        version=version or deployment.target_version,
+        signal=dict(signal or {}),
+        actor_name=str(actor)[:120] if actor else "",
+    )
 
 
 class InstanceSample(models.Model):

@@ -10,6 +10,7 @@ from django.utils import timezone
 from agents.health import SILENT_SECONDS
 from agents.history import DeploymentEvent as DeploymentEvent
 from agents.history import InstanceSample as InstanceSample
+from agents.provider_connection import ProviderConnection as ProviderConnection
 from controlplane.kit.ids import uuid7
 from controlplane.kit.links import MOST_TOLD, Link
 from controlplane.kit.models import Row, ScopedQuerySet, SoftDeletedRow
@@ -163,6 +164,9 @@ class Deployment(Row):
     phase = models.CharField(max_length=11, choices=Phase, default=Phase.PENDING)
     # One sentence on why it stands where it stands; written with the phase and with the scale.
     explanation = models.CharField(max_length=500, blank=True, default="")
+    # What people are asked about it: {verb, version, replicas, driver, reason, title, approval, by,
+    # by_id, at}; see agents.asking. Paused is what was never in service and waits for that.
+    waiting = models.JSONField(null=True, blank=True)
     generation = models.PositiveIntegerField(default=1)
     observed_generation = models.PositiveIntegerField(default=0)
 

@@ -54,12 +54,13 @@ class AgentList(ListView):
         return super().get_queryset().select_related("current")
 
     def get_actions(self) -> list[Verb]:
-        """A new agent."""
+        """A new agent, and the way to the servers they call."""
+        found = [Verb("Connections", reverse("agents:connections:list"), icon="plug")]
         if not self.may("add", self.project):
-            return []
+            return found
         url = reverse("agents:create")
         bring = Verb("Import", reverse("agents:import"), icon="upload", dialog=True)
-        return [bring, Verb("New agent", url, icon="plus", dialog=True, kind="primary")]
+        return [*found, bring, Verb("New agent", url, icon="plus", dialog=True, kind="primary")]
 
     def get_menu(self, row: Agent) -> list[Verb]:
         """Changing and deleting."""

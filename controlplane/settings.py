@@ -258,6 +258,7 @@ SPECTACULAR_SETTINGS = {
 # Sanctioned inversions (docs/architecture.md): called by name so that the floor imports no app.
 AUDIT_RECORDER = "governance.recorder.record"
 GATE = "governance.gate.check"
+QUESTIONS = {"ask": "governance.questions.ask", "withdraw": "governance.questions.withdraw"}
 # What can be done in bulk, by the name of the list.
 BULK = {
     "runs": "runs.bulk.RunBulk",

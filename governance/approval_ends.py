@@ -82,6 +82,12 @@ def cancel_for_run(run_id: UUID, *, wait: bool = True) -> list[UUID]:
     return _cancel(Approval.objects.filter(run_id=run_id), wait)
 
 
+def cancel_for_key(project_id: UUID, subject: str, key: str) -> list[UUID]:
+    """Take back the open question of a subject that no run asked; as `cancel_for_steps`."""
+    rows = Approval.objects.filter(project_id=project_id, run_id=None, subject=subject, key=key)
+    return _cancel(rows, wait=True)
+
+
 def _cancel(rows: QuerySet, wait: bool) -> list[UUID]:
     with transaction.atomic():
         open_rows = rows.filter(status=Status.PENDING).order_by("pk")

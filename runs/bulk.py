@@ -6,16 +6,22 @@ from typing import Any
 from django.db.models import Q, QuerySet
 
 from controlplane.kit.bulk import Act, Bulk
+from controlplane.kit.bulk_acts import TagsForm, tags_after
 from controlplane.kit.errors import DomainError, InvalidTransition
-from runs import removal, services
+from runs import queues, removal, services, tagging
 from runs.filters import RunFilter
-from runs.models import Effect, Run
-from runs.states import RUN_TERMINAL, RunStatus
+from runs.models import Effect, Run, Step
+from runs.states import RUN_TERMINAL, RunStatus, StepStatus
 
 ENDED = Q(status__in=[str(status) for status in RUN_TERMINAL])
 # Sets that are read once, not asked for at each row.
 UNRESOLVED = Q(pk__in=Effect.objects.filter(state=Effect.State.UNKNOWN).values("run_id"))
 LIVE_TREE = Q(root_id__in=Run.objects.filter(status__in=removal.ALIVE).values("root_id"))
+PARKED = Q(pk__in=Step.objects.filter(status=StepStatus.PARKED).values("run_id"))
+STOPPING = Q(status=RunStatus.CANCELLING)
+OVER = "It has ended already."
+BEING_STOPPED = "It is being stopped."
+PAUSED_ALREADY = "It is paused already."
 TIED = "A run that hangs together with it goes on."
 ASKED = "A call of it may or may not have happened; resolve it first."
 GOING_ON = "It has not ended."
@@ -23,6 +29,8 @@ NOTHING_FAILED = "It succeeded: there is nothing to retry."
 
 
 def _cancel(run: Run, actor: Any, options: Mapping[str, Any]) -> None:
+    if run.status == RunStatus.CANCELLING:
+        raise InvalidTransition(BEING_STOPPED)
     services.cancel(run, actor=actor)
 
 
@@ -38,12 +46,30 @@ def _retry(run: Run, actor: Any, options: Mapping[str, Any]) -> None:
         services.retry(run, actor=actor, start_from="start")
 
 
+def _pause(run: Run, actor: Any, options: Mapping[str, Any]) -> None:
+    if run.status == RunStatus.PAUSED:
+        raise InvalidTransition(PAUSED_ALREADY)
+    services.pause(run, actor=actor)
+
+
+def _resume(run: Run, actor: Any, options: Mapping[str, Any]) -> None:
+    services.resume(run, actor=actor)
+
+
+def _replay(run: Run, actor: Any, options: Mapping[str, Any]) -> None:
+    queues.replay(run, actor=actor)
+
+
+def _tag(run: Run, actor: Any, options: Mapping[str, Any]) -> None:
+    tagging.retag(run, tags_after(run.tags, options), actor=actor)
+
+
 def _delete(run: Run, actor: Any, options: Mapping[str, Any]) -> None:
     removal.delete(run, actor=actor)
 
 
 class RunBulk(Bulk):
-    """Cancelling, retrying, deleting."""
+    """Retrying, replaying, pausing, resuming, tagging, cancelling, deleting."""
 
     table = "runs"
     model = Run
@@ -64,6 +90,55 @@ class RunBulk(Bulk):
             note="Each goes on from its failed steps as a new run; what succeeded is kept.",
         ),
         Act(
+            "replay",
+            "Replay",
+            "retry",
+            _replay,
+            done="replayed",
+            icon="refresh",
+            refusals=(
+                ("It has ended: retry it instead.", ENDED),
+                (BEING_STOPPED, STOPPING),
+                ("No step of it is parked.", ~PARKED),
+            ),
+            note="Their parked steps go back into the queues, with their crashes forgiven.",
+        ),
+        Act(
+            "pause",
+            "Pause",
+            "pause",
+            _pause,
+            done="paused",
+            icon="player-pause",
+            refusals=(
+                (OVER, ENDED),
+                (BEING_STOPPED, STOPPING),
+                (PAUSED_ALREADY, Q(status=RunStatus.PAUSED)),
+            ),
+            note="Nothing new starts in them until they are resumed; what runs, finishes.",
+        ),
+        Act(
+            "resume",
+            "Resume",
+            "resume",
+            _resume,
+            done="resumed",
+            icon="player-play",
+            refusals=((OVER, ENDED), ("It is not paused.", ~Q(status=RunStatus.PAUSED))),
+            note="What was ready when they were paused, starts.",
+        ),
+        Act(
+            "tags",
+            "Edit tags",
+            "change",
+            _tag,
+            done="changed",
+            icon="tag",
+            refusals=((GOING_ON, ~ENDED),),
+            form_class=TagsForm,
+            note="Only runs that have ended: rules may go by the tags of the others.",
+        ),
+        Act(
             "cancel",
             "Cancel",
             "cancel",
@@ -71,7 +146,7 @@ class RunBulk(Bulk):
             done="cancelled",
             icon="ban",
             danger=True,
-            refusals=(("It has ended already.", ENDED),),
+            refusals=((OVER, ENDED), (BEING_STOPPED, STOPPING)),
             note="Nothing new starts in them from now on; what runs is told to stop.",
         ),
         Act(

@@ -185,6 +185,10 @@ WAITS: Mapping[str, Callable[[OpenStep], str]] = {
     "signal": _signal,
     "form": _form,
     "rate_limited": _rate_limited,
+    "checking": lambda step: (
+        f"may or may not have {f'called {step.what}' if step.what else 'made its call'}; the "
+        f"tool's check is asked{_until(step.wake_at, 'at')}"
+    ),
     "timer": lambda step: f"waits{_until(step.wake_at)}",
     "items": lambda step: "works through its items",
     "child": lambda step: (

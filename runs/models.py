@@ -402,6 +402,10 @@ class Effect(models.Model):
     comment = models.TextField(blank=True, default="", db_default="")
     # The key of the call that takes this one's place, where it is to be another.
     next_key = models.CharField(max_length=80, blank=True, default="", db_default="")
+    # What the tool's check said last: {tool, verdict, why, at}.
+    checked = models.JSONField(null=True)
+    # Of a call that undoes another: which.
+    undoes = models.UUIDField(null=True)
     # The run that undoes what happened.
     compensation_run_id = models.UUIDField(null=True)
 

@@ -26,6 +26,8 @@ from workflows.models import Workflow
 
 LONGEST_COMMENT = 2_000
 ABSENT = object()
+# Steps that wait for a word on a call: of a person, or of the tool's check.
+ASKING = ("reconcile", "checking")
 
 
 @dataclass(slots=True)
@@ -59,7 +61,7 @@ def resolve(effect: Effect, word: Word, *, actor: Any) -> Effect:
         if not row.is_open:
             raise InvalidTransition("This call is not in doubt any more.", code="already_resolved")
         step = Step.objects.only("id", "node", "status", "reason").get(pk=row.step_id)
-        waits = step.status == StepStatus.WAITING and step.reason == "reconcile"
+        waits = step.status == StepStatus.WAITING and step.reason in ASKING
         if word.action == Effect.Resolution.REDO and not waits:
             raise InvalidTransition(
                 "Its step has ended, so the call cannot be made again here; say what became of it "

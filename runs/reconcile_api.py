@@ -58,6 +58,15 @@ class ReconciliationRowSerializer(serializers.ModelSerializer):
         return effect.resolution or None
 
 
+class CheckedSerializer(serializers.Serializer):
+    """What the tool's check said last."""
+
+    tool = serializers.CharField()
+    verdict = serializers.ChoiceField(["done", "not_done", "unknown"])
+    why = serializers.CharField()
+    at = serializers.DateTimeField()
+
+
 class ReconciliationSerializer(ReconciliationRowSerializer):
     """A call in doubt in full."""
 
@@ -65,11 +74,12 @@ class ReconciliationSerializer(ReconciliationRowSerializer):
     arguments = serializers.JSONField(read_only=True)
     output = serializers.JSONField(source="result", read_only=True)
     output_schema = serializers.SerializerMethodField()
+    checked = CheckedSerializer(read_only=True, allow_null=True)
 
     class Meta(ReconciliationRowSerializer.Meta):
         fields = [
             *ReconciliationRowSerializer.Meta.fields,
-            "idempotency_key", "arguments", "output", "output_schema",
+            "idempotency_key", "arguments", "output", "output_schema", "checked",
         ]  # fmt: skip
         read_only_fields = fields
 

@@ -54,6 +54,7 @@ def give_back(
 
 def _requeue(ledger: Ledger, run: LockedRun, steps: list[dict[str, Any]], reason: str) -> set[str]:
     ledger.conn.execute(sql.GIVE_BACK, [reason, [step["id"] for step in steps]])
+    ledger.doubt(step["id"] for step in steps)
     for step in steps:
         ledger.event(run, "step.ready", step["id"], {"node": step["node"], "reason": reason})
     return {step["queue"] for step in steps}
@@ -92,7 +93,8 @@ def crash(
             ledger.event(run, f"step.{status}", step["id"], data)
     if rows:
         ledger.conn.execute(sql.CRASH_STEPS, [dumps(rows).decode()])
-    ledger.doubt(s["id"] for s in rows if s["status"] != StepStatus.READY)
+    # Those of idempotent calls stay intents.
+    ledger.doubt(s["id"] for s in rows)
     return queues
 
 

@@ -16,8 +16,8 @@ from controlplane.kit import gate, schemas
 from controlplane.kit.database import query
 from controlplane.kit.ids import uuid7
 from controlplane.kit.json import dumps, money
+from runs.calls import effect_key
 from runs.reading import returning_connection
-from runs.steps.tool import effect_key
 from runs.work import Done, StepFailed, StepWork
 
 # How often a step looks whether it is its turn.

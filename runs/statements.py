@@ -281,6 +281,19 @@ UPDATE effect SET state = 'done', result = %s::jsonb, done_at = clock_timestamp(
 WHERE step_id = %s AND ordinal = %s AND state <> 'resolved'
 """
 
+NOTE_CHECK = """
+UPDATE effect SET checked = %s::jsonb || jsonb_build_object('at', clock_timestamp())
+WHERE id = %s
+"""
+
+# A call in doubt that did not happen may be made: as DECLARE_EFFECT, and only while nobody has said
+# anything of it.
+REOPEN_EFFECT = """
+UPDATE effect e SET state = 'intent' FROM step s JOIN run r ON r.id = s.run_id
+WHERE e.id = %(id)s AND e.state IN ('intent', 'unknown') AND s.id = %(step)s
+  AND s.id = e.step_id AND s.lease = %(lease)s AND s.status = 'running' AND r.end_status = ''
+"""
+
 # Only under the lease: the intent may be that of another attempt by now.
 WITHDRAW_EFFECT = """
 DELETE FROM effect e USING step s WHERE s.id = e.step_id AND e.step_id = %s AND e.ordinal = %s

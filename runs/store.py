@@ -96,6 +96,22 @@ class Store:
         self._ask(step, lambda conn: conn.execute(sql.FULFIL_EFFECT, params), is_owed=True)
         step.open_effects.pop(ordinal, None)
 
+    def note_check(self, step: StepWork, effect_id: UUID, note: dict[str, Any]) -> None:
+        """Keep what a tool's check said of a call in doubt."""
+        params = [_json(note), effect_id]
+        self._ask(step, lambda conn: conn.execute(sql.NOTE_CHECK, params))
+
+    def reopen(self, step: StepWork, ordinal: int, effect_id: UUID) -> None:
+        """A call in doubt did not happen and is about to be made: its intent stands again, under
+        the lease. As `declare` where that is gone or the run is to end; LeaseLost also where a
+        person said something of it meanwhile, for then the step is to look again."""
+        params = {"id": effect_id, "step": step.id, "lease": step.lease}
+        if self._ask(step, lambda conn: conn.execute(sql.REOPEN_EFFECT, params).rowcount):
+            return
+        lease = [step.id, step.lease]
+        found = self._ask(step, lambda conn: conn.execute(sql.IS_ENDING, lease).fetchone())
+        raise StepCancelled if found and found[0] else LeaseLost
+
     def withdraw(self, step: StepWork, ordinal: int) -> None:
         """The declared effect certainly did not happen: the call was refused before it left."""
         params = [step.id, ordinal, step.lease]

@@ -26,6 +26,7 @@ SELECT o.run_id, o.id, o.name, o.status, o.reason, o.attempt, o.crash_count, o.w
       FROM run c JOIN workflow w ON w.id = c.workflow_id
       WHERE c.id = (o.state ->> 'run')::uuid)
     WHEN 'rate_limited' THEN (SELECT t.slug FROM tool t WHERE t.id = o.tool_id)
+    WHEN 'checking' THEN (SELECT t.slug FROM tool t WHERE t.id = o.tool_id)
     WHEN 'reconcile' THEN (SELECT e.tool_name FROM effect e
       WHERE e.step_id = o.id AND e.state = 'unknown' ORDER BY e.ordinal LIMIT 1) END,
   a.assignees, a.quorum, a.due_at, CASE WHEN a.quorum > 1 THEN (

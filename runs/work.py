@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -26,6 +26,10 @@ from workflows.graph import Graph, Node, edge_outcomes
 MAX_OUTPUT_BYTES = 4 * 1024 * 1024
 MAX_ERROR_CHARACTERS = 4_000
 LONGEST_RETRY_AFTER_SECONDS = 86_400.0
+# How long after each answer that tells nothing a check is asked again; then a person is.
+ASK_AGAIN_SECONDS = (0.0, 2.0, 10.0, 30.0)
+# An open effect whose check is being asked: no call of it is under way.
+ASKING = "asking"
 
 
 class StepFailed(Exception):
@@ -53,7 +57,13 @@ class StepCancelled(Exception):
 
 
 class NeedsReconcile(Exception):
-    """A call may or may not have happened: a person must say."""
+    """A call may or may not have happened: its tool's check must tell, where it has one and that
+    is worth asking (`may_ask`), else a person. `failure` is how the call ended, where it did."""
+
+    def __init__(self, failure: StepFailed | None = None, *, may_ask: bool = True) -> None:
+        super().__init__()
+        self.failure = failure
+        self.may_ask = may_ask
 
 
 class LeaseLost(Exception):
@@ -137,6 +147,13 @@ class StepWork:
         """Whether a call is open that must not simply be repeated."""
         return any(effect != "idempotent" for effect in self.open_effects.values())
 
+    @property
+    def is_askable(self) -> bool:
+        """Whether every call in doubt can be asked about."""
+        return bool(self.open_effects) and all(
+            effect in ("idempotent", "checkable", ASKING) for effect in self.open_effects.values()
+        )
+
     def check_cancelled(self) -> None:
         """Raise where the run is being cancelled or the lease is lost."""
         if self.is_abandoned:
@@ -191,7 +208,7 @@ def failed(step: StepWork, exc: Exception) -> Ended | None:
         return _ended(step, StepStatus.CANCELLED, step.spent, reason="cancelled")
     # A call that may have happened is not repeated, whatever else went wrong.
     if isinstance(exc, NeedsReconcile) or step.is_in_doubt:
-        return _ended(step, StepStatus.WAITING, step.spent, reason="reconcile")
+        return _in_doubt(step, exc)
     error = {
         "code": failure.code,
         "message": failure.message[:MAX_ERROR_CHARACTERS],
@@ -215,6 +232,41 @@ def failed(step: StepWork, exc: Exception) -> Ended | None:
         edges=edges,
         is_fatal=is_fatal,
     )
+
+
+def _in_doubt(step: StepWork, exc: Exception) -> Ended:
+    """The step waits for what its tools' checks say, else for a person's word."""
+    may_ask, failure = True, None
+    if isinstance(exc, NeedsReconcile):
+        may_ask, failure = exc.may_ask, exc.failure
+    else:
+        failure = as_failure(exc)
+    asking = dict(step.state.get("asking", {}))
+    times = 0
+    for ordinal, effect in step.open_effects.items():
+        if effect == "idempotent":
+            continue
+        entry = {"times": 0, **asking.get(str(ordinal), {})}
+        if effect != ASKING and failure is not None:
+            entry = {"times": 0, "error": _kept_failure(failure)}
+        times = max(times, entry["times"])
+        asking[str(ordinal)] = {**entry, "times": entry["times"] + 1}
+    if not (may_ask and step.is_askable and times < len(ASK_AGAIN_SECONDS)):
+        return _ended(step, StepStatus.WAITING, step.spent, reason="reconcile")
+    return _ended(
+        step,
+        StepStatus.WAITING,
+        step.spent,
+        reason="checking",
+        wake_at=datetime.now(UTC) + timedelta(seconds=ASK_AGAIN_SECONDS[times]),
+        state={**step.state, "asking": asking},
+    )
+
+
+def _kept_failure(failure: StepFailed) -> dict[str, Any]:
+    """What a call failed with, should its check say that nothing happened."""
+    message = storable_text(failure.message[:MAX_ERROR_CHARACTERS])
+    return {"code": failure.code, "message": message, "retryable": failure.is_retryable}
 
 
 def as_failure(exc: Exception) -> StepFailed:

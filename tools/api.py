@@ -15,7 +15,7 @@ from controlplane.kit.api import ScopedViewSet
 from controlplane.kit.comparison import compare
 from controlplane.kit.errors import InvalidInput
 from controlplane.kit.periods import moment
-from tools import pinned, services
+from tools import pinned, recovery, services
 from tools.filters import ToolFilter
 from tools.functions import registry
 from tools.models import Tool, ToolVersion
@@ -53,6 +53,8 @@ class ToolViewSet(ScopedViewSet):
         "status",
         "tags",
         "effect_class",
+        "effect_check",
+        "effect_undo",
         "stakes",
         "rate_limit",
         "timeout_seconds",
@@ -133,8 +135,13 @@ class ToolViewSet(ScopedViewSet):
     @extend_schema(responses=ToolUserSerializer(many=True), filters=False)
     @action(detail=True, methods=["get"], pagination_class=None)
     def users(self, request: Request, pk: str = "") -> Response:
-        """The agents and workflows that use the tool."""
-        return Response(ToolUserSerializer(links.users(self.get_object()), many=True).data)
+        """The agents, workflows and tools that use the tool."""
+        return Response(ToolUserSerializer(recovery.all_users(self.get_object()), many=True).data)
+
+    def used_by(self, row: Tool, *, hard: bool) -> list[str]:
+        """Also tools that ask it, or are undone by it."""
+        named = [f"the tool {tool.name}" for tool in recovery.users(row)]
+        return named + links.users_of(row, hard=hard)
 
     @extend_schema(request=TryCallSerializer, responses=TryResultSerializer)
     @action(detail=True, methods=["post"])

@@ -43,6 +43,8 @@ def callable_of(version: ToolVersion) -> ToolCallable:
         effect_class=works.effect_class(config, tool.effect_class),
         stakes=tool.stakes,
         rate_limit=tool.rate_limit,
+        effect_check=tool.effect_check,
+        effect_undo=tool.effect_undo,
         timeout_seconds=tool.timeout_seconds,
         pool=works.pool(config),
         secret_names=works.secret_names(config),

@@ -84,6 +84,9 @@ class ToolCallable:
     effect_class: str = "unsafe"
     stakes: str = "write"
     rate_limit: Mapping[str, Any] | None = None
+    # Whom to ask whether a call in doubt happened, and what undoes one; see tools.recovery.
+    effect_check: Mapping[str, Any] | None = None
+    effect_undo: Mapping[str, Any] | None = None
     timeout_seconds: float = 30.0
     pool: Pool = "io"
     secret_names: tuple[str, ...] = ()

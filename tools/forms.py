@@ -29,6 +29,17 @@ class ToolForm(HasConfig, DialogForm):
         label="If repeated", choices=EffectClass.choices, initial=EffectClass.UNSAFE,
         help_text="What a second call after a crash would do outside.",
     )  # fmt: skip
+    effect_check = JsonField(
+        label="How to ask whether it happened", required=False,
+        help_text="For checkable tools: another tool that only reads, and what its answer means. "
+        'Such as {"tool": "order-status", "arguments": {"id": "${arguments.id}"}, '
+        '"done": "output.state == \'paid\'"}. Without it a person is asked.',
+    )  # fmt: skip
+    effect_undo = JsonField(
+        label="How to undo it", required=False,
+        help_text='Another tool, such as {"tool": "refund", "arguments": {"id": '
+        '"${arguments.id}"}}. Called when a person decides under Reconcile that a call be undone.',
+    )  # fmt: skip
     stakes = forms.ChoiceField(choices=Stakes.choices, initial=Stakes.WRITE)
     timeout_seconds = forms.FloatField(initial=30, min_value=0.1, max_value=3600)
     rate_limit = JsonField(

@@ -99,6 +99,10 @@ class Tool(SoftDeletedRow):
     status = models.CharField(max_length=10, choices=Status, default=Status.ACTIVE)
     tags = ArrayField(models.CharField(max_length=60), default=list, blank=True)
     effect_class = models.CharField(max_length=10, choices=EffectClass, default=EffectClass.UNSAFE)
+    # {tool, arguments, done, not_done, output}: how a checkable call in doubt is asked about.
+    effect_check = models.JSONField(null=True, blank=True)
+    # {tool, arguments}: what undoes a call.
+    effect_undo = models.JSONField(null=True, blank=True)
     stakes = models.CharField(max_length=11, choices=Stakes, default=Stakes.WRITE)
     rate_limit = models.JSONField(null=True, blank=True)
     timeout_seconds = models.FloatField(

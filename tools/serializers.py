@@ -8,7 +8,7 @@ from rest_framework import serializers
 from controlplane.kit.api import KitSerializer, RelatedId
 from controlplane.kit.bodies import Body
 from projects.models import Project
-from tools import definition, services
+from tools import definition, recovery, services
 from tools.models import EffectClass, Kind, Stakes, Tool, ToolVersion
 
 OBJECT = {"type": "object", "additionalProperties": True}
@@ -43,6 +43,8 @@ class ToolSerializer(KitSerializer):
     output_schema = ObjectField(default=None, allow_null=True)
     effect_class = serializers.ChoiceField(EffectClass.choices, default=EffectClass.UNSAFE)
     stakes = serializers.ChoiceField(Stakes.choices, default=Stakes.WRITE)
+    effect_check = ObjectField(default=None, allow_null=True)
+    effect_undo = ObjectField(default=None, allow_null=True)
     rate_limit = ObjectField(default=None, allow_null=True)
     timeout_seconds = serializers.FloatField(default=30, min_value=0.1, max_value=3600)
     version = serializers.IntegerField(read_only=True, allow_null=True)
@@ -65,6 +67,8 @@ class ToolSerializer(KitSerializer):
             "input_schema",
             "output_schema",
             "effect_class",
+            "effect_check",
+            "effect_undo",
             "stakes",
             "rate_limit",
             "timeout_seconds",
@@ -81,6 +85,14 @@ class ToolSerializer(KitSerializer):
         """{limit, per_seconds, when_limited} with its defaults."""
         return definition.rate_limit(value)
 
+    def validate_effect_check(self, value: Any) -> Any:
+        """{tool, arguments, done, not_done, output} with its defaults."""
+        return recovery.clean_check(value)
+
+    def validate_effect_undo(self, value: Any) -> Any:
+        """{tool, arguments} with its defaults."""
+        return recovery.clean_undo(value)
+
     def validate_tags(self, value: list[str]) -> list[str]:
         """Each tag once, in the order given."""
         return list(dict.fromkeys(value))
@@ -89,6 +101,7 @@ class ToolSerializer(KitSerializer):
         """The model's rules, then the definition as a whole."""
         attrs = super().validate(attrs)
         tool = self.instance
+        self._check_recovery(attrs)
         if tool is not None and not any(name in attrs for name in services.DEFINITION):
             return attrs
         kind_name = tool.kind if tool is not None else attrs["kind"]
@@ -101,6 +114,13 @@ class ToolSerializer(KitSerializer):
         project = tool.project if tool is not None else attrs["project"]
         named = dict(zip(services.DEFINITION, cleaned, strict=True))
         return attrs | services.complete(project, kind_name, named, tool)
+
+    def _check_recovery(self, attrs: dict[str, Any]) -> None:
+        """What a call in doubt is asked or undone by must be there."""
+        tool, named = self.instance, (attrs.get("effect_check"), attrs.get("effect_undo"))
+        if any(named):
+            project = tool.project if tool is not None else attrs["project"]
+            recovery.check_named(project, attrs.get("slug") or tool.slug, *named)
 
     def create(self, validated_data: dict[str, Any]) -> Tool:
         """The tool with its version 1."""

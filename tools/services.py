@@ -13,7 +13,7 @@ from controlplane.kit.errors import DomainError, InvalidInput
 from controlplane.kit.loop import background_loop
 from projects.models import Project, Secret
 from projects.people import User
-from tools import definition, limits, pinned, servers
+from tools import definition, limits, pinned, recovery, servers
 from tools.callables import callable_of, resolve_secrets
 from tools.calling import call_tool, call_tool_blocking, prepare
 from tools.calls import CallContext, Result, ToolCallable, ToolError
@@ -67,6 +67,10 @@ def create_tool(*, project: Project, actor: User | None, **fields: Any) -> Tool:
     made = definition.clean(fields["kind"], *(fields[name] for name in DEFINITION))
     fields |= complete(project, fields["kind"], dict(zip(DEFINITION, made, strict=True)), None)
     fields["rate_limit"] = definition.rate_limit(fields.get("rate_limit"))
+    fields["effect_check"] = recovery.clean_check(fields.get("effect_check"))
+    fields["effect_undo"] = recovery.clean_undo(fields.get("effect_undo"))
+    named = fields["effect_check"], fields["effect_undo"]
+    recovery.check_named(project, fields["slug"], *named)
     tool = insert(project=project, author=actor, **fields)
     audit.record(
         "tool.created",

@@ -12,14 +12,13 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.utils import timezone
 
-from controlplane.kit import links
 from controlplane.kit.comparison import compare
 from controlplane.kit.dialogs import DeleteDialog, FormDialog
 from controlplane.kit.errors import DomainError
 from controlplane.kit.fragments import wants_fragment
 from controlplane.kit.tables import Column, Verb
 from controlplane.kit.views import DetailView, ListView
-from tools import services
+from tools import recovery, services
 from tools.api import ToolViewSet
 from tools.console import PREFIX, ArgumentsForm, RawForm, can_be_form
 from tools.filters import ToolFilter
@@ -54,9 +53,9 @@ class ToolList(ListView):
         Column("updated_at", "Changed", kind="ago", sort="updated_at"),
     )
     exported = (
-        "id", "slug", "name", "kind", "status", "description", "tags", "effect_class", "stakes",
-        "version", "config", "input_schema", "output_schema", "rate_limit", "timeout_seconds",
-        "created_at", "updated_at",
+        "id", "slug", "name", "kind", "status", "description", "tags", "effect_class",
+        "effect_check", "effect_undo", "stakes", "version", "config", "input_schema",
+        "output_schema", "rate_limit", "timeout_seconds", "created_at", "updated_at",
     )  # fmt: skip
     empty = {
         "title": "No tools yet",
@@ -120,7 +119,7 @@ class ToolPage(DetailView):
 
     def get_counts(self) -> Mapping[str, int]:
         """How many versions there are, and how many use it."""
-        self.users = links.users(self.row)
+        self.users = recovery.all_users(self.row)
         return {"versions": self.row.version or 0, "users": len(self.users)}
 
     def get_actions(self) -> list[Verb]:
@@ -137,6 +136,14 @@ class ToolPage(DetailView):
             {"label": "Slug", "value": tool.slug},
             {"label": "Version", "value": tool.version},
             {"label": "If repeated", "value": tool.get_effect_class_display()},
+            *(
+                {"label": label, "value": named["tool"]}
+                for label, named in (
+                    ("Asked by", tool.effect_check),
+                    ("Undone by", tool.effect_undo),
+                )
+                if named
+            ),
             {"label": "Stakes", "value": tool.get_stakes_display()},
             {"label": "Rate limit", "value": rate},
             {"label": "Time limit", "value": f"{tool.timeout_seconds:g} s"},

@@ -13,9 +13,9 @@ from uuid import UUID
 import psutil
 from django.conf import settings
 
-from agents import deploying, instances
+from agents import instances
 from agents.drivers.contract import Starter
-from agents.history import DeploymentEvent
+from agents.history import DeploymentEvent, note
 from agents.models import Deployment, Instance
 
 logger = logging.getLogger(__name__)
@@ -272,7 +272,7 @@ class ProcessDriver:
             "pid": instance.pid,
             "in_flight": instance.in_flight,
         }
-        deploying.note(deployment, kind, reason, signal=facts)
+        note(deployment, kind, reason, signal=facts)
 
 
 def is_fresh(deployment: Deployment, instance: Instance) -> bool:

@@ -217,5 +217,7 @@ def checked_options(act: Act, given: Mapping[str, Any]) -> dict[str, Any]:
         if name not in form.fields:
             raise InvalidInput.of(f"options.{name}", "Unknown field.", "unknown_field")
     if not form.is_valid():
-        raise from_django(DjangoValidationError(form.errors.as_data()))
+        faults = form.errors.as_data()
+        named = {f"options.{name}".removesuffix(".__all__"): faults[name] for name in faults}
+        raise from_django(DjangoValidationError(named))
     return dict(form.cleaned_data)

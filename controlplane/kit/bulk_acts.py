@@ -88,12 +88,17 @@ def set_status(viewset_class: Any, choices: Iterable[tuple[str, str]]) -> Act:
     )
 
 
+def tags_after(tags: Iterable[str], options: Mapping[str, Any]) -> list[str]:
+    """A row's tags once those of TagsForm are put on and taken off."""
+    kept = [tag for tag in tags if tag not in options["remove"]]
+    return list(dict.fromkeys([*kept, *options["add"]]))
+
+
 def edit_tags(viewset_class: Any) -> Act:
     """Put tags on and take them off."""
 
     def perform(row: Any, actor: Any, options: Mapping[str, Any]) -> None:
-        kept = [tag for tag in row.tags if tag not in options["remove"]]
-        tags = list(dict.fromkeys([*kept, *options["add"]]))
+        tags = tags_after(row.tags, options)
         if tags != row.tags:
             doors.change_locked(viewset_class, row, actor, {"tags": tags})
 

@@ -27,6 +27,8 @@ class Verdict:
     code: str = ""
     reason: str = ""
     policies: tuple[str, ...] = ()
+    # Of require_approval: {quorum, due_seconds, on_timeout}, as the strictest policy says.
+    approval: Mapping[str, Any] | None = None
 
     @property
     def is_allowed(self) -> bool:

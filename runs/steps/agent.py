@@ -14,9 +14,10 @@ from agents.spec import AgentSpec
 from controlplane.kit import gate
 from controlplane.kit.json import dumps, money
 from runs import remote, whispers
+from runs.calls import ToolStep, call_context, call_record
 from runs.nesting import BLOCK, Nesting, offered, own
 from runs.reading import agent_of, callable_of, model_key, prices_of, secrets_of
-from runs.steps.tool import ToolStep, call_context, call_record, declare, end_badly
+from runs.steps.tool import declare, end_badly
 from runs.work import Done, StepFailed, StepWork
 from tools import limits
 from tools.calling import call_tool, call_tool_blocking
@@ -214,7 +215,7 @@ class Ports(LoopPorts):
                 seconds = call.tool.timeout_seconds
                 place = await limits.wait(call.tool, within_seconds=seconds)
             if call.is_declared:
-                self.step.open_effects[call.ordinal] = call.tool.effect_class
+                self.step.open_effects[call.ordinal] = call.effect_class
                 if (kept := await asyncio.to_thread(declare, call)) is not None:
                     return kept
             if place is None or not place.is_lost:

@@ -7,11 +7,11 @@ from uuid import uuid5
 from controlplane.kit.errors import DomainError, InvalidInput
 from projects.models import Environment
 from runs import services
+from runs.calls import EFFECT_NAMESPACE, key_base
 from runs.models import Run
 from runs.reading import returning_connection
 from runs.starting import CHILD_KEYS, StartRequest
 from runs.states import Relation, RunStatus
-from runs.steps.tool import EFFECT_NAMESPACE, key_base
 from runs.work import Done, StepFailed, StepWork, Waits
 from workflows.graph import render_fields
 from workflows.models import Workflow

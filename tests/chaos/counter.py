@@ -36,7 +36,8 @@ class Book(ThreadingHTTPServer):
 
 
 class Handler(BaseHTTPRequestHandler):
-    """/now/<name> answers at once, /held/<name> when the book says go, /slow/<name> after 50 ms."""
+    """/now/<name> answers at once, /held/<name> when the book says go, /slow/<name> after 50 ms;
+    /told/<name> tells what is known of a name and counts nothing."""
 
     protocol_version = "HTTP/1.1"
     server: Book
@@ -46,6 +47,9 @@ class Handler(BaseHTTPRequestHandler):
         self.rfile.read(int(self.headers.get("Content-Length") or 0))
         how, _, name = self.path.split("?")[0].strip("/").partition("/")
         book = self.server
+        if how == "told":
+            self._answer({"happened": book.calls[name] > 0, "n": book.calls[name]})
+            return
         with book.lock:
             book.calls[name] += 1
             count = book.calls[name]
@@ -54,14 +58,17 @@ class Handler(BaseHTTPRequestHandler):
             book.go.wait(60)
         elif how == "slow":
             time.sleep(0.05)
-        body = json.dumps({"name": name, "n": count}).encode()
+        self._answer({"name": name, "n": count})
+
+    do_POST = do_GET
+
+    def _answer(self, found: dict[str, Any]) -> None:
+        body = json.dumps(found).encode()
         self.send_response(200)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
-
-    do_POST = do_GET
 
     def log_message(self, *args: Any) -> None:
         """Nothing."""

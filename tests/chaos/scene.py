@@ -42,6 +42,34 @@ class Scene:
         self.user.make_tool("noop", "noop")
         self._slugs = 0
 
+    def checkable(self, slug: str, asked: dict[str, Any]) -> str:
+        """A checkable tool whose calls are held up, and whose check is called with `asked`; its
+        slug."""
+        config = {"allowed_hosts": [self.book.address.partition(":")[0]]}
+        common = {"project": self.user.project, "kind": "http", "timeout_seconds": 60}
+        told = f"told-{slug}"
+        url = f"http://{self.book.address}"
+        read = {**config, "method": "GET", "url": f"{url}/told/{{name}}"}
+        held = {
+            **config, "method": "POST", "url": f"{url}/held/{{name}}",
+            "idempotency_header": "Idempotency-Key",
+        }  # fmt: skip
+        check = {
+            "tool": told, "arguments": asked, "done": "output.happened",
+            "output": {"found": "${output.n}"},
+        }  # fmt: skip
+        self.user.made(
+            "/tools", {**common, "slug": told, "name": told, "config": read, "effect_class": "read"}
+        )
+        self.user.made(
+            "/tools",
+            {
+                **common, "slug": slug, "name": slug, "config": held, "effect_class": "checkable",
+                "effect_check": check,
+            },
+        )  # fmt: skip
+        return slug
+
     def workflow(self, definition: dict[str, Any]) -> dict[str, Any]:
         """Made and published."""
         self._slugs += 1

@@ -45,6 +45,29 @@ def test_after_kill_9_runs_go_on_and_finished_steps_are_not_repeated(scene: Scen
     assert [a["status"] for a in again["attempts"]] == ["crashed", "succeeded"]
 
 
+def test_after_kill_9_a_checkable_call_is_asked_about_before_anything_else(scene: Scene) -> None:
+    """One whose check says done goes on with what was found; one whose check says that nothing
+    happened is made again with its key; one whose check is away waits for a person."""
+    run, name = {}, {}
+    for fate, asked in (("done", "${arguments.name}"), ("lost", "no-${arguments.name}")):
+        name[fate] = secrets.token_hex(4)
+        tool = scene.checkable(f"pay-{fate}", {"name": asked})
+        run[fate] = scene.user.start(
+            scene.workflow(graph({"pay": step(tool, name[fate])}, output="${steps.pay.output}")), {}
+        )["id"]
+        scene.called(name[fate])
+    scene.stack.kill_worker()
+    scene.stack.start_worker()
+    scene.called(name["lost"], 2, RECOVERY_SECONDS)
+    scene.book.go.set()
+    assert scene.at_rest(run.values(), 15) == {"succeeded": 2}
+    assert (scene.book.calls[name["done"]], scene.book.calls[name["lost"]]) == (1, 2)
+    assert len(set(scene.book.keys[name["lost"]])) == 1
+    assert scene.book.keys[name["lost"]][0]
+    found = scene.user.get(f"/runs/{run['done']}").json()
+    assert found["output"] == {"found": 1}
+
+
 def test_a_dead_worker_that_is_reported_costs_no_threshold(scene: Scene) -> None:
     name = secrets.token_hex(4)
     workflow = scene.workflow(scene.three_calls("read"))

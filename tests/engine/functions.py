@@ -12,6 +12,8 @@ from tools.functions.registry import ToolContext, function
 _lock = threading.Lock()
 CALLS: Counter[str] = Counter()
 KEYS: dict[str, list[str]] = {}
+# What `ledger` answers, by name.
+SAID: dict[str, Any] = {}
 # Set by a test to let the calls of `held` go on.
 GATES: dict[str, threading.Event] = {}
 
@@ -111,6 +113,19 @@ def chatty(arguments: dict[str, Any], context: ToolContext) -> Any:
     for number in range(arguments["lines"]):
         context.log(f"line {number}", data={"n": number})
     return {}
+
+
+@function("ledger", effect_class="read", is_instant=True)
+def ledger(arguments: dict[str, Any], context: ToolContext) -> Any:
+    """What became of the calls of `name`: SAID if a test set that, else whether there were any."""
+    name = arguments["name"]
+    with _lock:
+        CALLS[f"ledger-{name}"] += 1
+        KEYS.setdefault(f"ledger-{name}", []).append(str(arguments.get("key")))
+    said = SAID.get(name)
+    if isinstance(said, Exception):
+        raise said
+    return {"happened": CALLS[name] > 0, "n": CALLS[name]} if said is None else said
 
 
 @function("keyed", effect_class="unsafe", is_instant=True)
