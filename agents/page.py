@@ -124,6 +124,8 @@ class AgentPage(DetailView):
         context["health"] = health(self.row, outcome=self.outcome(self.row))
         if self.tab == "overview" and self.row.kind == "model":
             config = self.config
+            named = {"provider": config.get("provider"), "model": config.get("model")}
+            context["price_query"] = urlencode(named)
             context["price"] = in_force(
                 self.row.project_id,
                 config.get("provider") or "",

@@ -11,6 +11,7 @@ urlpatterns = [
     path("new/", views.AgentCreate.as_view(), name="create"),
     path("import/", AgentImport.as_view(), name="import"),
     path("connections/", include("agents.connections_urls")),
+    path("prices/", include("agents.prices_urls")),
     path("<uuid:pk>/", page.AgentPage.as_view(), name="detail"),
     path("<uuid:pk>/edit/", views.AgentEdit.as_view(), name="edit"),
     path("<uuid:pk>/delete/", views.AgentDelete.as_view(), name="delete"),

@@ -54,8 +54,11 @@ class AgentList(ListView):
         return super().get_queryset().select_related("current")
 
     def get_actions(self) -> list[Verb]:
-        """A new agent, and the way to the servers they call."""
-        found = [Verb("Connections", reverse("agents:connections:list"), icon="plug")]
+        """A new agent, the servers they call, and what these cost."""
+        found = [
+            Verb("Connections", reverse("agents:connections:list"), icon="plug"),
+            Verb("Prices", reverse("agents:prices:list"), icon="wallet"),
+        ]
         if not self.may("add", self.project):
             return found
         url = reverse("agents:create")

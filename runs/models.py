@@ -351,11 +351,12 @@ class EffectQuerySet(ScopedQuerySet):
 
     def for_people(self) -> "EffectQuerySet":
         """Those that a person is asked about, or has said something of."""
-        return self.filter(models.Q(state=Effect.State.UNKNOWN) | ~models.Q(resolution=""))
+        asked = models.Q(state=Effect.State.UNKNOWN, undoes=None)
+        return self.filter(asked | ~models.Q(resolution=""))
 
     def unknown(self) -> "EffectQuerySet":
         """Those of which nobody knows whether they happened."""
-        return self.filter(state=Effect.State.UNKNOWN)
+        return self.filter(state=Effect.State.UNKNOWN, undoes=None)
 
 
 class Effect(models.Model):
@@ -370,6 +371,8 @@ class Effect(models.Model):
         DONE = "done"
         UNKNOWN = "unknown"
         RESOLVED = "resolved"
+        # Of a call that was to undo another.
+        FAILED = "failed"
 
     class Resolution(models.TextChoices):
         DONE = "done", "It happened"
