@@ -8,7 +8,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('projects', '0005_data_rules'),
-        ('runs', '0014_effect_checked'),
+        ('runs', '0015_effect_failed'),
         ('workflows', '0003_use_links'),
     ]
 
