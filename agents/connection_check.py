@@ -28,7 +28,7 @@ def check(row: ProviderConnection, *, actor: Any) -> ProviderConnection:
     found = probe(row)
     rows = ProviderConnection.objects.filter(pk=row.pk)
     # Not for what was changed while the server was asked.
-    rows.filter(base_url=row.base_url, secret=row.secret).update(**found)
+    rows.filter(base_url=row.base_url, secret=row.secret).update(**found, updated_at=timezone.now())
     if actor is not None:
         audit.record(
             "providerconnection.checked",

@@ -16,7 +16,7 @@ from agents.rates import own_rates
 from controlplane.kit.errors import InvalidInput
 from projects.models import Project
 
-STATES = (("active", "In force"), ("pending", "To come"), ("superseded", "Past"))
+STATES = (("in_force", "In force"), ("to_come", "To come"), ("past", "Past"))
 CALLED_WITHIN = timedelta(days=30)
 # The newest calls looked at, so that the page costs the same in a large project.
 MOST_CALLS = 10_000
@@ -24,8 +24,8 @@ MOST_MODELS = 50
 
 
 def with_state(prices: QuerySet) -> QuerySet:
-    """Each price with `state`: active, pending (begins later), or superseded (it ended, or a newer
-    one of the same model and source holds)."""
+    """Each price with `state`: in_force, to_come, or past (it ended, or a newer one of the same model
+    and source holds)."""
     newer = ModelPrice.objects.filter(
         Q(effective_until=None) | Q(effective_until__gt=Now()),
         project=OuterRef("project"),
@@ -37,10 +37,10 @@ def with_state(prices: QuerySet) -> QuerySet:
     )
     return prices.annotate(
         state=Case(
-            When(effective_from__gt=Now(), then=Value("pending")),
-            When(effective_until__lte=Now(), then=Value("superseded")),
-            When(Exists(newer), then=Value("superseded")),
-            default=Value("active"),
+            When(effective_from__gt=Now(), then=Value("to_come")),
+            When(effective_until__lte=Now(), then=Value("past")),
+            When(Exists(newer), then=Value("past")),
+            default=Value("in_force"),
             output_field=CharField(),
         )
     )

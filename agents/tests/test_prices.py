@@ -104,11 +104,11 @@ def test_the_page_tells_what_holds_and_what_is_called_without_a_price(
     assert 'href="/agents/prices/new/?provider=openai&amp;model=dear"' in top
     shown = {
         state: web.get(f"/agents/prices/?holds={state}").content.decode().count('id="row-')
-        for state in ("active", "pending", "superseded")
+        for state in ("in_force", "to_come", "past")
     }
-    assert shown == {"active": 1, "pending": 1, "superseded": 1}
+    assert shown == {"in_force": 1, "to_come": 1, "past": 1}
     assert web.get("/agents/prices/?provider=anthropic").content.decode().count('id="row-') == 0
-    assert web.get("/api/v1/model-prices?holds=active").json()["count"] == 1
+    assert web.get("/api/v1/model-prices?holds=in_force").json()["count"] == 1
 
 
 def test_a_price_is_set_changed_and_deleted_in_dialogs(web, agent) -> None:
