@@ -8,6 +8,7 @@ from django.http import HttpRequest
 from agents import pricing
 from agents.history import DeploymentEvent, InstanceSample
 from agents.models import Agent, AgentVersion, Deployment, Instance, ModelCall, ModelPrice
+from agents.provider_connection import ProviderConnection
 from controlplane.kit.admin_pages import ImportedAdmin
 from tools.admin import LookAtOnly
 
@@ -25,6 +26,14 @@ class AgentVersionAdmin(LookAtOnly):
     list_display = ("agent", "number", "sha256", "created_by_name", "created_at")
     list_select_related = ("agent",)
     search_fields = ("agent__name", "agent__slug", "sha256")
+
+
+@admin.register(ProviderConnection)
+class ProviderConnectionAdmin(LookAtOnly):
+    list_display = ("name", "project", "provider", "base_url", "status", "enabled", "checked_at")
+    list_filter = ("provider", "status", "enabled")
+    list_select_related = ("project",)
+    search_fields = ("name", "base_url")
 
 
 @admin.register(Deployment)

@@ -6,6 +6,7 @@ from django import forms
 from django.urls import reverse
 
 from agents.models import Agent, Kind
+from agents.provider_connection import ProviderConnection
 from controlplane.kit.forms import DialogForm, JsonField, TagsField
 
 CONFIGS: dict[str, dict[str, Any]] = {
@@ -19,8 +20,8 @@ CONFIGS: dict[str, dict[str, Any]] = {
     Kind.WORKER: {},
 }  # fmt: skip
 HELP = {
-    Kind.MODEL: "provider is openai, anthropic or embedded; base_url points at any server that "
-    "speaks OpenAI's protocol; secret names one of the project's secrets; tools are slugs.",
+    Kind.MODEL: "provider is openai, anthropic or embedded; without a connection, base_url points at "
+    "any server that speaks its protocol and secret names one of the project's; tools are slugs.",
     Kind.REMOTE: "The address of the agent.",
     Kind.WORKER: "What the worker program is told.",
 }
@@ -34,6 +35,10 @@ class AgentForm(DialogForm):
     slug = forms.SlugField(max_length=63, help_text="How workflows name it; cannot change.")
     description = forms.CharField(
         required=False, max_length=4000, widget=forms.Textarea({"rows": 2})
+    )
+    connection = forms.ChoiceField(
+        required=False,
+        help_text="The model server it calls; base_url and secret come from it then.",
     )
     config = JsonField(label="Configuration")
     note = forms.CharField(
@@ -60,3 +65,31 @@ class AgentForm(DialogForm):
                 "hx-include": "[name=name], [name=slug], [name=description]",
             }
         self.fields["config"].help_text = HELP.get(kind, "")
+        if kind == Kind.MODEL:
+            self.fields["connection"].choices = self._connections()
+        else:
+            del self.fields["connection"]
+
+    def facts(self) -> dict[str, Any]:
+        """What the row says; the connection stands beside the rest of the configuration."""
+        facts = super().facts()
+        if self.row is not None:
+            config = dict(self.row.config)
+            facts |= {"connection": config.pop("connection", ""), "config": config}
+        return facts
+
+    def body(self) -> dict[str, Any]:
+        """As the API takes it: the connection is part of the configuration."""
+        body = super().body()
+        if key := body.pop("connection", ""):
+            body["config"] = {**body["config"], "connection": key}
+        return body
+
+    def _connections(self) -> list[tuple[str, str]]:
+        project_id = self.row.project_id if self.row is not None else self.project.pk
+        rows = ProviderConnection.objects.filter(project_id=project_id)
+        found = [
+            (str(row.pk), f"{row.name} ({row.provider}{'' if row.enabled else ', switched off'})")
+            for row in rows
+        ]
+        return [("", "None: base_url and secret stand in the configuration"), *found]

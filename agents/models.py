@@ -6,10 +6,12 @@ from uuid import UUID
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.utils import timezone
+from django.utils.http import urlencode
 
 from agents.health import SILENT_SECONDS
 from agents.history import DeploymentEvent as DeploymentEvent
 from agents.history import InstanceSample as InstanceSample
+from agents.provider_connection import ProviderConnection as ProviderConnection
 from controlplane.kit.ids import uuid7
 from controlplane.kit.links import MOST_TOLD, Link
 from controlplane.kit.models import Row, ScopedQuerySet, SoftDeletedRow
@@ -340,6 +342,8 @@ class ModelPrice(Row):
     provider = models.CharField(max_length=40)
     model = models.CharField(max_length=120)
     effective_from = models.DateTimeField(default=timezone.now)
+    # Null: until the next one of the same model begins.
+    effective_until = models.DateTimeField(null=True, blank=True)
     input_per_million = models.DecimalField(max_digits=20, decimal_places=12)
     output_per_million = models.DecimalField(max_digits=20, decimal_places=12)
     cache_read_per_million = models.DecimalField(
@@ -360,3 +364,7 @@ class ModelPrice(Row):
 
     def __str__(self) -> str:
         return f"{self.provider} {self.model}"
+
+    def get_absolute_url(self) -> str:
+        """The list, narrowed to its model."""
+        return f"/agents/prices/?{urlencode({'provider': self.provider, 'model': self.model})}"

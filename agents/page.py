@@ -9,9 +9,10 @@ from django.db.models import QuerySet
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
+from django.utils.functional import cached_property
 from django.utils.http import urlencode
 
-from agents import deploying, metrics
+from agents import connections, deploying, metrics
 from agents.comparison import compare
 from agents.deploy_api import deployments_of
 from agents.deploy_forms import PlayForm
@@ -19,8 +20,10 @@ from agents.deploy_serializers import CONTROLS
 from agents.history import DeploymentEvent
 from agents.models import Agent, Deployment, Instance
 from agents.price_source import in_force
+from agents.provider_connection import ProviderConnection
 from agents.views import agent_verbs
 from agents.wellbeing import Outcome, health
+from controlplane.kit.errors import InvalidInput
 from controlplane.kit.tables import Verb
 from controlplane.kit.views import DetailView
 from projects.models import Environment
@@ -87,9 +90,17 @@ class AgentPage(DetailView):
         """How its work went lately; None falls back to its model calls."""
         return None
 
+    @cached_property
+    def config(self) -> dict[str, Any]:
+        """The current configuration, with what its connection says where it can be asked."""
+        try:
+            return connections.resolved(self.row.project_id, self.row.config)
+        except InvalidInput:
+            return self.row.config
+
     def get_facts(self) -> list[dict[str, Any]]:
         """What it is."""
-        agent, config = self.row, self.row.config
+        agent, config = self.row, self.config
         found = [
             {"label": "Kind", "value": agent.get_kind_display()},
             {"label": "Slug", "value": agent.slug},
@@ -98,6 +109,10 @@ class AgentPage(DetailView):
         for name in ("provider", "model", "entrypoint", "url"):
             if config.get(name):
                 found.append({"label": name.capitalize(), "value": config[name]})
+        if key := config.get("connection"):
+            rows = ProviderConnection.objects.filter(project_id=agent.project_id, pk=key)
+            name = rows.values_list("name", flat=True).first()
+            found.append({"label": "Connection", "value": name or "gone"})
         if tools := config.get("tools"):
             found.append({"label": "Tools", "value": ", ".join(tools)})
         return found
@@ -108,7 +123,9 @@ class AgentPage(DetailView):
         context["deployments"] = self.deployments()
         context["health"] = health(self.row, outcome=self.outcome(self.row))
         if self.tab == "overview" and self.row.kind == "model":
-            config = self.row.config
+            config = self.config
+            named = {"provider": config.get("provider"), "model": config.get("model")}
+            context["price_query"] = urlencode(named)
             context["price"] = in_force(
                 self.row.project_id,
                 config.get("provider") or "",

@@ -16,7 +16,7 @@ from agents.models import Agent, AgentVersion, ModelCall
 from agents.outcome import AgentOutcome, ModelReply, ToolReply
 from agents.pricing import PriceList, price_list
 from agents.providers.contract import ModelRequest, ProviderError, ToolDefinition
-from agents.spec import AgentSpec, make_spec
+from agents.spec import AgentSpec, connected, make_spec
 from controlplane.kit import audit, gate
 from controlplane.kit.errors import DomainError, InvalidInput
 from controlplane.kit.json import dumps, money
@@ -196,7 +196,7 @@ def _spec(agent: Agent, number: int | None) -> AgentSpec:
     if version is None:
         message = f"{agent.name} has no version {number}."
         raise InvalidInput.of("version", message, "does_not_exist")
-    spec = make_spec(version)
+    spec = connected(make_spec(version))
     seconds = min(spec.limits.seconds or LONGEST_SECONDS, LONGEST_SECONDS)
     return replace(spec, limits=replace(spec.limits, seconds=seconds))
 

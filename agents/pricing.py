@@ -122,6 +122,7 @@ def _own(row: ModelPrice) -> OwnPrice:
         provider=row.provider,
         model=row.model,
         effective_from=row.effective_from,
+        effective_until=row.effective_until,
         is_project=row.project_id is not None,
         is_operator=row.source == ModelPrice.Source.OPERATOR,
         rates=Rates(

@@ -107,6 +107,12 @@ class OwnPrice:
     is_project: bool
     is_operator: bool
     rates: Rates
+    effective_until: datetime | None = None
+
+    def holds(self, at: datetime) -> bool:
+        """Whether it is in force at a time."""
+        ended = self.effective_until is not None and self.effective_until <= at
+        return self.effective_from <= at and not ended
 
     def names(self, provider: str, model: str) -> bool:
         """Whether it is about that model."""
@@ -125,7 +131,7 @@ def own_rates(
 
     `models` are the names to look for, best first.
     """
-    prices = [price for price in prices if price.effective_from <= at]
+    prices = [price for price in prices if price.holds(at)]
     for model in models:
         found = [price for price in prices if price.names(provider, model)]
         if found:

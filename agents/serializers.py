@@ -6,6 +6,7 @@ from rest_framework import serializers
 
 from agents import config as configs
 from agents import services
+from agents.connections import completed
 from agents.models import Agent, AgentVersion, Instance
 from controlplane.kit.api import KitSerializer, RelatedId
 from controlplane.kit.bodies import Body
@@ -73,8 +74,8 @@ class AgentSerializer(AgentRowSerializer):
         if "config" in attrs:
             agent = self.instance
             kind = agent.kind if agent is not None else attrs["kind"]
-            attrs["config"] = configs.clean(kind, attrs["config"])
             project = agent.project if agent is not None else attrs["project"]
+            attrs["config"] = completed(project, configs.clean(kind, attrs["config"]))
             services.check_references(project, attrs["config"])
         return attrs
 

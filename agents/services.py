@@ -8,6 +8,7 @@ from django.db import transaction
 from django.db.models import Max
 
 from agents import config as configs
+from agents import connections
 from agents.as_tool import check_tools, tools_asking
 from agents.models import Agent, AgentTool, AgentVersion, Deployment
 from agents.providers import HOME
@@ -30,10 +31,11 @@ def called_host(config: Mapping[str, Any]) -> tuple[str, int] | None:
 
 def check_references(project: Project, config: Mapping[str, Any]) -> None:
     """InvalidInput where a configuration names a tool or secret that the project has not, or a
-    secret that is not bound to the host that is called."""
+    secret that is not bound to the host that is called; also that of its connection."""
     faults = _missing_tools(project, config)
+    config = connections.resolved(project.pk, config)
     if name := config.get("secret"):
-        faults += _secret_faults(project, name, called_host(config))
+        faults += secret_faults(project, name, called_host(config))
     if faults:
         raise InvalidInput(faults[0].message, errors=faults)
 
@@ -51,9 +53,10 @@ def _missing_tools(project: Project, config: Mapping[str, Any]) -> list[FieldPro
     ]
 
 
-def _secret_faults(
+def secret_faults(
     project: Project, name: str, called: tuple[str, int] | None
 ) -> list[FieldProblem]:
+    """Why a secret cannot go to the server that is called."""
     secret = Secret.objects.filter(project=project, name=name).first()
     if secret is None:
         message = f"This project has no secret named {name}."
@@ -69,7 +72,8 @@ def _secret_faults(
 def create_agent(*, project: Project, actor: User | None, **fields: Any) -> Agent:
     """A new agent with its version 1, audited. `fields` as in the API; InvalidInput says what is
     wrong with them."""
-    fields["config"] = configs.clean(fields["kind"], fields.get("config"))
+    cleaned = configs.clean(fields["kind"], fields.get("config"))
+    fields["config"] = connections.completed(project, cleaned)
     check_references(project, fields["config"])
     agent = insert(project=project, author=actor, **fields)
     audit.record(
@@ -124,6 +128,7 @@ def _add_version(
         note=note[:500],
         created_by_name=str(author)[:120] if author else "system",
     )
+    connections.hold(agent.project_id, config)
     _link_tools(agent, config.get("tools") or [])
 
 

@@ -1,12 +1,13 @@
 """What a version of an agent does, as one frozen value that a run pins."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
+from agents.connections import server_of
 from agents.models import AgentVersion
 from agents.providers.contract import DEFAULT_TIMEOUT_SECONDS
 
@@ -41,6 +42,7 @@ class AgentSpec:
     model: str = ""
     base_url: str | None = None
     secret: str | None = None
+    connection: UUID | None = None
     instructions: str = ""
     parameters: Mapping[str, Any] = field(default_factory=dict)
     tools: tuple[str, ...] = ()
@@ -77,6 +79,7 @@ def make_spec(version: AgentVersion) -> AgentSpec:
         model=config.get("model") or "",
         base_url=config.get("base_url"),
         secret=config.get("secret"),
+        connection=UUID(config["connection"]) if config.get("connection") else None,
         instructions=config.get("instructions") or "",
         parameters=parameters,
         tools=tuple(config.get("tools") or ()),
@@ -88,13 +91,29 @@ def make_spec(version: AgentVersion) -> AgentSpec:
     )
 
 
+def connected(spec: AgentSpec) -> AgentSpec:
+    """The spec with the address and the secret of the connection it names; itself where it names
+    none. Reads the database at most every 15 s a connection. DomainError `connection_gone` or
+    `connection_disabled`."""
+    if spec.connection is None:
+        return spec
+    server = server_of(spec.connection)
+    config = {**spec.config, "base_url": server.base_url, "secret": server.secret}
+    return replace(spec, base_url=server.base_url, secret=server.secret, config=config)
+
+
 @lru_cache(maxsize=CACHED_VERSIONS)
-def spec_of(version_id: UUID) -> AgentSpec:
+def kept_spec(version_id: UUID) -> AgentSpec:
     """The snapshot of a version by its id; read once a process, for versions never change.
 
     AgentVersion.DoesNotExist where there is none.
     """
     return make_spec(AgentVersion.objects.select_related("agent").get(pk=version_id))
+
+
+def spec_of(version_id: UUID) -> AgentSpec:
+    """The snapshot of a version with the server it calls; see `connected`."""
+    return connected(kept_spec(version_id))
 
 
 def load_spec(version: AgentVersion | UUID) -> AgentSpec:

@@ -1,6 +1,6 @@
 """The pages of agents."""
 
-from django.urls import path
+from django.urls import include, path
 
 from agents import deploy_views, page, views
 from agents.import_views import AgentImport
@@ -10,6 +10,8 @@ urlpatterns = [
     path("", views.AgentList.as_view(), name="list"),
     path("new/", views.AgentCreate.as_view(), name="create"),
     path("import/", AgentImport.as_view(), name="import"),
+    path("connections/", include("agents.connections_urls")),
+    path("prices/", include("agents.prices_urls")),
     path("<uuid:pk>/", page.AgentPage.as_view(), name="detail"),
     path("<uuid:pk>/edit/", views.AgentEdit.as_view(), name="edit"),
     path("<uuid:pk>/delete/", views.AgentDelete.as_view(), name="delete"),

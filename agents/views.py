@@ -54,12 +54,16 @@ class AgentList(ListView):
         return super().get_queryset().select_related("current")
 
     def get_actions(self) -> list[Verb]:
-        """A new agent."""
+        """A new agent, the servers they call, and what these cost."""
+        found = [
+            Verb("Connections", reverse("agents:connections:list"), icon="plug"),
+            Verb("Prices", reverse("agents:prices:list"), icon="wallet"),
+        ]
         if not self.may("add", self.project):
-            return []
+            return found
         url = reverse("agents:create")
         bring = Verb("Import", reverse("agents:import"), icon="upload", dialog=True)
-        return [bring, Verb("New agent", url, icon="plus", dialog=True, kind="primary")]
+        return [*found, bring, Verb("New agent", url, icon="plus", dialog=True, kind="primary")]
 
     def get_menu(self, row: Agent) -> list[Verb]:
         """Changing and deleting."""

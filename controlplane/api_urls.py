@@ -5,6 +5,7 @@ from django.urls import URLPattern, URLResolver, re_path
 from rest_framework.routers import SimpleRouter
 
 from agents.api import InstanceViewSet
+from agents.connections_api import ProviderConnectionViewSet
 from agents.prices_api import PriceViewSet
 from analytics import api as analytics
 from analytics.export_api import ExportViewSet
@@ -37,6 +38,7 @@ router.register("reconciliations", ReconciliationViewSet, "reconciliation")
 router.register("agents", analytics.MeasuredAgentViewSet, "agent")
 router.register("instances", InstanceViewSet, "instance")
 router.register("model-prices", PriceViewSet, "model-price")
+router.register("provider-connections", ProviderConnectionViewSet, "provider-connection")
 IN_PROJECT = r"projects/(?P<project_pk>[^/.]+)"
 
 router.register("projects", ProjectViewSet, basename="project")

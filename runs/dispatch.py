@@ -117,7 +117,8 @@ class Dispatcher:
     def _see(
         self, conn: psycopg.Connection, rows: list[dict[str, Any]], new_runs: set[UUID]
     ) -> None:
-        """Remember the runs of a claim as the claim left them."""
+        """Remember the runs of a claim as the claim left them. The rows known of a run that nobody
+        else has touched since stay known, but for those that were claimed."""
         whole = {run_id for run_id in new_runs if self._is_small(conn, rows, run_id)}
         frontier = LoadedFrontier(conn, self.facts)
         if whole:
@@ -126,6 +127,11 @@ class Dispatcher:
         for key, step in frontier.known.steps.items():
             by_run[step.run_id].steps[key] = step
         for row in rows:
+            view = self.views.get(row["run_id"])
+            if view is not None and view[0].last_seq == row["was"]:
+                by_run[row["run_id"]] = view[1]
+        for row in rows:
+            by_run[row["run_id"]].steps.pop((row["run_id"], row["path"], row["node"]), None)
             run = LockedRun(
                 id=row["run_id"],
                 project_id=row["project_id"],

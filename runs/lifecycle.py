@@ -33,6 +33,7 @@ from runs.rows import (
     where,
 )
 from runs.states import RunStatus, StepStatus
+from runs.writing import write_statement
 
 
 class Ledger:
@@ -343,23 +344,21 @@ class Ledger:
         if not touched:
             return set()
         progress = [s for s in self._progress.values() if s.id not in self._new]
-        params = {
-            "runs": as_json([run_row(r) for r in touched]),
-            "ends": as_json(self._ends),
-            "retries": as_json(self._retries),
-            "progress": as_json([progress_row(s) for s in progress]),
-            "events": as_json(self._events),
-            "tool": as_json(self._calls["tool"]),
-            "model": as_json(self._calls["model"]),
+        parts = {
+            "runs": [run_row(r) for r in touched],
+            "ends": self._ends,
+            "retries": self._retries,
+            "progress": [progress_row(s) for s in progress],
+            "events": self._events,
+            "tool": self._calls["tool"],
+            "model": self._calls["model"],
+            **self._bodies(),
         }
-        statement = sql.WRITE
-        if self._new or self._new_scopes or self._scopes:
-            statement = sql.WRITE_BODIES
-            params |= self._bodies()
+        params = {name: as_json(rows) for name, rows in parts.items() if rows}
         with cursor_of(self.conn) as cursor:
-            return {row[0] for row in cursor.execute(statement, params).fetchall()}
+            return {row[0] for row in cursor.execute(write_statement(params), params).fetchall()}
 
-    def _bodies(self) -> dict[str, str]:
+    def _bodies(self) -> dict[str, list[dict[str, Any]]]:
         """The steps and scopes that begin to exist or change."""
         opened = dict(self._new_scopes)
         changed = []
@@ -372,11 +371,7 @@ class Ledger:
             else:
                 changed.append(scope_row(scope))
         steps = [{**row, **progress_row(self._progress[id])} for id, row in self._new.items()]
-        return {
-            "steps": as_json(steps),
-            "scopes": as_json(list(opened.values())),
-            "changed": as_json(changed),
-        }
+        return {"steps": steps, "scopes": list(opened.values()), "changed": changed}
 
     def _settle(self, run: LockedRun) -> None:
         """Running and waiting follow from what is left to do."""

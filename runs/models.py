@@ -14,6 +14,11 @@ from projects.models import Environment, Project
 from runs.states import RUN_TERMINAL, Relation, RunStatus, ScopeStatus, StepStatus, Trigger
 from workflows.models import Workflow, WorkflowVersion
 
+# Named one by one and in this order, as indexes and the questions that they answer both must.
+ENDED = [str(status) for status in RunStatus if status in RUN_TERMINAL]
+ALIVE = [str(status) for status in RunStatus if status not in RUN_TERMINAL]
+# By these, rows of an ordered index are left out without reading the wide rows.
+FILTERED = ["workflow", "environment", "status", "trigger", "created_at"]
 PAYLOADS = ("input", "output", "pins")
 # What no table shows.
 UNSHOWN = ("end_status", "root_id", "idempotency_key", "request_sha256", "simulated")
@@ -50,6 +55,12 @@ class Run(models.Model):
     project_path = "project"
     soft_deletes = False
     indexed_orders = ("created_at",)
+    # Runs that have ended are read in these orders by an index that is written once, at their end;
+    # the others are few.
+    split_orders = {
+        field: (models.Q(status__in=ENDED), models.Q(status__in=ALIVE))
+        for field in ("cost", "started_at", "ended_at")
+    }
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     # No constraints in the database: each would lock its row at every start (docs/decisions/0010).
@@ -80,7 +91,12 @@ class Run(models.Model):
         default=0, validators=[MinValueValidator(-100), MaxValueValidator(100)]
     )
     parent = models.ForeignKey(
-        "self", models.SET_NULL, null=True, blank=True, related_name="children"
+        "self",
+        models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="children",
+        db_index=False,
     )
     relation = models.CharField(max_length=5, choices=Relation, null=True, blank=True)
     root_id = models.UUIDField()
@@ -160,6 +176,29 @@ class Run(models.Model):
                 ),
             ),
             models.Index(
+                fields=["parent"],
+                name="run_by_parent",
+                condition=models.Q(parent__isnull=False),
+            ),
+            models.Index(
+                fields=["project", "cost", "id"],
+                include=FILTERED,
+                name="run_by_cost",
+                condition=models.Q(status__in=ENDED, cost__isnull=False),
+            ),
+            models.Index(
+                fields=["project", "started_at", "id"],
+                include=FILTERED,
+                name="run_by_start",
+                condition=models.Q(status__in=ENDED),
+            ),
+            models.Index(
+                fields=["project", "ended_at", "id"],
+                include=FILTERED,
+                name="run_by_end",
+                condition=models.Q(status__in=ENDED),
+            ),
+            models.Index(
                 fields=["status"],
                 name="run_alive",
                 condition=models.Q(
@@ -229,7 +268,9 @@ class Step(models.Model):
     leased_at = models.DateTimeField(null=True)
     undecided = models.BooleanField(default=False)
     edges = models.JSONField(null=True)
-    parent_step = models.ForeignKey("self", models.CASCADE, null=True, related_name="body_steps")
+    parent_step = models.ForeignKey(
+        "self", models.CASCADE, null=True, related_name="body_steps", db_index=False
+    )
     state = models.JSONField(null=True)
     input = models.JSONField(null=True)
     output = models.JSONField(null=True)
@@ -264,6 +305,11 @@ class Step(models.Model):
             ),
             models.Index(fields=["run"], name="step_waiting", condition=models.Q(status="waiting")),
             models.Index(fields=["run"], name="step_parked", condition=models.Q(status="parked")),
+            models.Index(
+                fields=["parent_step"],
+                name="step_by_parent",
+                condition=models.Q(parent_step__isnull=False),
+            ),
             models.Index(fields=["run"], name="step_undecided", condition=models.Q(undecided=True)),
             models.Index(
                 fields=["agent_id", "-started_at"],
@@ -292,7 +338,9 @@ class Scope(models.Model):
 
     pk = models.CompositePrimaryKey("step_id", "index")
     # The map or loop.
-    step = models.ForeignKey(Step, models.CASCADE, related_name="scopes", db_constraint=False)
+    step = models.ForeignKey(
+        Step, models.CASCADE, related_name="scopes", db_constraint=False, db_index=False
+    )
     index = models.IntegerField()
     run_id = models.UUIDField()
     path = models.CharField(max_length=255)
@@ -314,7 +362,7 @@ class Attempt(models.Model):
     """An attempt that did not end its step; the last attempt is the step's own row."""
 
     pk = models.CompositePrimaryKey("step_id", "n")
-    step = models.ForeignKey(Step, models.CASCADE, related_name="attempts")
+    step = models.ForeignKey(Step, models.CASCADE, related_name="attempts", db_index=False)
     n = models.SmallIntegerField()
     status = models.CharField(max_length=10)
     started_at = models.DateTimeField(null=True)
@@ -334,11 +382,12 @@ class EffectQuerySet(ScopedQuerySet):
 
     def for_people(self) -> "EffectQuerySet":
         """Those that a person is asked about, or has said something of."""
-        return self.filter(models.Q(state=Effect.State.UNKNOWN) | ~models.Q(resolution=""))
+        asked = models.Q(state=Effect.State.UNKNOWN, undoes=None)
+        return self.filter(asked | ~models.Q(resolution=""))
 
     def unknown(self) -> "EffectQuerySet":
         """Those of which nobody knows whether they happened."""
-        return self.filter(state=Effect.State.UNKNOWN)
+        return self.filter(state=Effect.State.UNKNOWN, undoes=None)
 
 
 class Effect(models.Model):
@@ -353,6 +402,8 @@ class Effect(models.Model):
         DONE = "done"
         UNKNOWN = "unknown"
         RESOLVED = "resolved"
+        # Of a call that was to undo another.
+        FAILED = "failed"
 
     class Resolution(models.TextChoices):
         DONE = "done", "It happened"

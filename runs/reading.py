@@ -13,7 +13,7 @@ from django.db import connection
 
 from agents.pricing import PriceList, price_list
 from agents.providers import HOME
-from agents.spec import AgentSpec, spec_of
+from agents.spec import AgentSpec, connected, kept_spec
 from projects.vault import named, reveal_for
 from tools.callables import load_callable, resolve_secrets
 from tools.calls import SecretValue, ToolCallable
@@ -36,9 +36,16 @@ def callable_of(version_id: str) -> ToolCallable:
 
 
 @lru_cache(maxsize=2_000)
+def _agent_of(version_id: str) -> AgentSpec:
+    return returning_connection(lambda: kept_spec(UUID(version_id)))
+
+
 def agent_of(version_id: str) -> AgentSpec:
-    """The snapshot of an agent version."""
-    return returning_connection(lambda: spec_of(UUID(version_id)))
+    """The snapshot of an agent version; what it takes from a connection is at most 15 s old."""
+    spec = _agent_of(version_id)
+    if spec.connection is None:
+        return spec
+    return returning_connection(lambda: connected(spec))
 
 
 def secrets_of(tool: ToolCallable, project_id: UUID) -> dict[str, SecretValue]:

@@ -14,6 +14,7 @@ from controlplane.kit import audit, schemas, storable
 from controlplane.kit.errors import DomainError, InvalidInput, InvalidTransition
 from controlplane.kit.ids import uuid7
 from governance.recorder import actor_facts
+from runs import undoing as undoings
 from runs.lifecycle import Ledger
 from runs.models import Effect, Run, Step
 from runs.rows import LockedRun
@@ -41,25 +42,37 @@ class Compensation:
 @dataclass(slots=True)
 class Word:
     """What a person says of a call. `output` is the call's result where it is `done`; `new_key`
-    makes it again under another idempotency key; `compensation` undoes it by a run."""
+    makes it again under another idempotency key. What is to be compensated is undone by the run
+    of `compensation`, else by the tool that the call's tool names, or was undone `by_hand`."""
 
     action: str
     output: Any = ABSENT
     comment: str = ""
     new_key: bool = False
     compensation: Compensation | None = None
+    by_hand: bool = False
 
 
 def resolve(effect: Effect, word: Word, *, actor: Any) -> Effect:
     """Take a person's word on a call in doubt, and let its step go on by it. 409
-    `already_resolved` where it is not in doubt any more, 422 where the output does not fit the
-    tool's schema."""
+    `already_resolved` where it is not in doubt any more, `undo_failed` where the tool that was to
+    undo it did not (the call stays in doubt); 422 where the output does not fit the tool's schema.
+    An undoing call is made in between two commits: not to be called inside a transaction."""
     _check(effect, word)
+    undoing, undone = None, None
+    if is_undone_by_tool(effect, word):
+        undoing = undoings.begin(effect, actor=actor)
+        undone = undoings.make(undoing)
 
     def verb(ledger: Ledger, locked: LockedRun) -> set[str]:
         row = Effect.objects.select_for_update(of=("self",)).get(pk=effect.pk)
         if not row.is_open:
             raise InvalidTransition("This call is not in doubt any more.", code="already_resolved")
+        if undoing is not None and undone is not None:
+            undoings.finish(ledger, locked, undoing, undone)
+        else:
+            undoings.refuse_under_way(row)
+        undoings.close(row)
         step = Step.objects.only("id", "node", "status", "reason").get(pk=row.step_id)
         waits = step.status == StepStatus.WAITING and step.reason in ASKING
         if word.action == Effect.Resolution.REDO and not waits:
@@ -76,6 +89,7 @@ def resolve(effect: Effect, word: Word, *, actor: Any) -> Effect:
             "comment": word.comment,
             **({"compensation_run": str(row.compensation_run_id)}
                if row.compensation_run_id else {}),
+            **({"undone_by": undoing.tool.slug} if undoing is not None else {}),
         }  # fmt: skip
         ledger.event(locked, "effect.resolved", step.pk, {"node": step.node, **after})
         audit.record(
@@ -95,6 +109,12 @@ def resolve(effect: Effect, word: Word, *, actor: Any) -> Effect:
     return Effect.objects.select_related("run", "step").get(pk=effect.pk)
 
 
+def is_undone_by_tool(effect: Effect, word: Word) -> bool:
+    """Whether this word means a call of the tool that undoes."""
+    is_meant = word.action == Effect.Resolution.COMPENSATE and not word.by_hand
+    return is_meant and word.compensation is None and undoings.named(effect) is not None
+
+
 def _check(effect: Effect, word: Word) -> None:
     if word.action not in Effect.Resolution.values:
         raise InvalidInput.of("action", "Say done, redo or compensate.")
@@ -104,6 +124,10 @@ def _check(effect: Effect, word: Word) -> None:
         raise InvalidInput.of("output", "An output belongs to a call that is done.")
     if word.compensation is not None and word.action != Effect.Resolution.COMPENSATE:
         raise InvalidInput.of("compensation", "Only what is compensated is undone by a run.")
+    if word.by_hand and (
+        word.action != Effect.Resolution.COMPENSATE or word.compensation is not None
+    ):
+        raise InvalidInput.of("by_hand", "Only what is undone by nobody else is undone by hand.")
     if word.new_key and word.action != Effect.Resolution.REDO:
         raise InvalidInput.of("new_key", "Only a call that is made again takes a new key.")
     if word.action == Effect.Resolution.DONE:

@@ -12,7 +12,7 @@ from rest_framework.response import Response
 from controlplane.kit.api import RelatedId, ScopedViewSet
 from controlplane.kit.bodies import Body
 from controlplane.kit.permissions import require
-from runs import reconcile
+from runs import reconcile, undoing
 from runs.models import Effect
 from runs.reconcile_filters import ReconcileFilter
 from workflows.models import Workflow
@@ -67,6 +67,22 @@ class CheckedSerializer(serializers.Serializer):
     at = serializers.DateTimeField()
 
 
+class UndoingSerializer(serializers.ModelSerializer):
+    """A call that was to undo another; its answer or error is `result`."""
+
+    idempotency_key = serializers.CharField(source="key", read_only=True)
+    arguments = serializers.JSONField(read_only=True)
+    result = serializers.JSONField(read_only=True)
+
+    class Meta:
+        model = Effect
+        fields = [
+            "id", "tool_name", "state", "arguments", "idempotency_key", "result", "created_at",
+            "done_at",
+        ]  # fmt: skip
+        read_only_fields = fields
+
+
 class ReconciliationSerializer(ReconciliationRowSerializer):
     """A call in doubt in full."""
 
@@ -75,11 +91,14 @@ class ReconciliationSerializer(ReconciliationRowSerializer):
     output = serializers.JSONField(source="result", read_only=True)
     output_schema = serializers.SerializerMethodField()
     checked = CheckedSerializer(read_only=True, allow_null=True)
+    undo = serializers.SerializerMethodField()
+    undoings = serializers.SerializerMethodField()
 
     class Meta(ReconciliationRowSerializer.Meta):
         fields = [
             *ReconciliationRowSerializer.Meta.fields,
             "idempotency_key", "arguments", "output", "output_schema", "checked",
+            "undo", "undoings",
         ]  # fmt: skip
         read_only_fields = fields
 
@@ -87,6 +106,17 @@ class ReconciliationSerializer(ReconciliationRowSerializer):
     def get_output_schema(self, effect: Effect) -> Any:
         """What an output given by hand must fit; null where the tool promises nothing."""
         return reconcile.output_schema(effect)
+
+    @extend_schema_field({"type": ["object", "null"], "additionalProperties": True})
+    def get_undo(self, effect: Effect) -> Any:
+        """{tool, arguments}: what undoes it at the word compensate; null where nothing does."""
+        return undoing.named(effect)
+
+    @extend_schema_field(UndoingSerializer(many=True))
+    def get_undoings(self, effect: Effect) -> Any:
+        """The calls that were to undo it."""
+        rows = Effect.objects.filter(step_id=effect.step_id, undoes=effect.pk).order_by("ordinal")
+        return UndoingSerializer(rows, many=True).data
 
 
 class CompensationBody(Body):
@@ -106,6 +136,7 @@ class ResolveBody(Body):
     )
     new_key = serializers.BooleanField(default=False)
     compensation = CompensationBody(required=False, allow_null=True)
+    by_hand = serializers.BooleanField(default=False)
 
 
 class ReconciliationViewSet(ScopedViewSet):
@@ -141,8 +172,9 @@ class ReconciliationViewSet(ScopedViewSet):
     @extend_schema(request=ResolveBody, responses={200: ReconciliationSerializer})
     @action(detail=True, methods=["post"])
     def resolve(self, request: Request, pk: str = "") -> Response:
-        """Say that it happened (with its output), is to be made again, or was undone; its step
-        goes on by that."""
+        """Say that it happened (with its output), is to be made again, or is undone: by the
+        workflow named here, else by the tool that its tool names (called now; 409 `undo_failed`
+        where that fails), or `by_hand`. Its step goes on by that."""
         row = self.get_object()
         body = ResolveBody.read(request)
         compensation = body.pop("compensation", None)

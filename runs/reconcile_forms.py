@@ -5,6 +5,7 @@ from typing import Any
 from django import forms
 
 from controlplane.kit.forms import DialogForm, JsonField
+from runs import undoing
 from runs.models import Effect
 from runs.reconcile import LONGEST_COMMENT, Compensation, Word, output_schema
 from tools.sample import sample
@@ -75,14 +76,17 @@ class RedoForm(WordForm):
         )
 
 
+BY_TOOL = "tool"
+
+
 class CompensateForm(WordForm):
-    """It was undone, or is undone by a run."""
+    """It was undone by hand, or is undone by a tool or a run."""
 
     action = Effect.Resolution.COMPENSATE
     workflow = forms.ChoiceField(
         required=False,
-        label="Undo it by a workflow",
-        help_text="Its run starts now; leave it empty where the call was undone by hand.",
+        label="Undo it",
+        help_text="A tool is called now, the run of a workflow starts now.",
     )
     input = JsonField(kind=None, required=False, label="Input of that workflow")
 
@@ -92,7 +96,10 @@ class CompensateForm(WordForm):
             project_id=self.row.project_id, released__isnull=False
         )
         names = [(str(pk), name) for pk, name in rows.order_by("name").values_list("pk", "name")]
-        self.fields["workflow"].choices = [("", "By nobody: it was undone already"), *names]
+        self.undo = undoing.named(self.row)
+        by_tool = [(BY_TOOL, f"By the tool {self.undo['tool']}")] if self.undo else []
+        choices = [*by_tool, ("", "By nobody: it was undone by hand"), *names]
+        self.fields["workflow"].choices = choices  # type: ignore[attr-defined]
 
     def facts(self) -> dict[str, Any]:
         """The call's arguments, which the undoing will need."""
@@ -101,8 +108,10 @@ class CompensateForm(WordForm):
     def word(self) -> Word:
         """With the workflow, if one is chosen."""
         given = self.cleaned_data
-        undoing = None
-        if given["workflow"]:
-            workflow = Workflow.objects.visible_to(self.user).get(pk=given["workflow"])
-            undoing = Compensation(workflow, {} if given["input"] is None else given["input"])
-        return Word(self.action, comment=given["comment"], compensation=undoing)
+        if given["workflow"] == BY_TOOL:
+            return Word(self.action, comment=given["comment"])
+        if not given["workflow"]:
+            return Word(self.action, comment=given["comment"], by_hand=True)
+        workflow = Workflow.objects.visible_to(self.user).get(pk=given["workflow"])
+        by_run = Compensation(workflow, {} if given["input"] is None else given["input"])
+        return Word(self.action, comment=given["comment"], compensation=by_run)

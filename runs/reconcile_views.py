@@ -9,13 +9,13 @@ from django.shortcuts import render
 from django.urls import reverse
 
 from controlplane.kit.dialogs import FormDialog
-from controlplane.kit.errors import InvalidTransition
+from controlplane.kit.errors import DomainError, InvalidTransition
 from controlplane.kit.fragments import announce_done, wants_fragment
 from controlplane.kit.permissions import require
 from controlplane.kit.tables import Column, Verb
 from controlplane.kit.views import KitView, ListView
 from runs.models import Effect
-from runs.reconcile import resolve
+from runs.reconcile import is_undone_by_tool, resolve
 from runs.reconcile_filters import ReconcileFilter
 from runs.reconcile_forms import CompensateForm, DoneForm, RedoForm, WordForm
 
@@ -129,6 +129,7 @@ class ReconcilePage(KitView):
             "shown": "waiting" if row.is_open else "resolved",
             "actions": words_for(row, self.may),
             "attempts": list(row.step.attempts.order_by("n")),
+            "undoings": list(Effect.objects.filter(step=row.step, undoes=row.pk)),
         }
         name = "_page.html" if wants_fragment(request) else "page.html"
         return render(request, f"reconciliations/{name}", context)
@@ -189,5 +190,16 @@ class ReconcileCompensate(WordDialog):
     """It was undone."""
 
     form_class = CompensateForm
-    title = "It was undone?"
-    submit = "It was undone"
+    title = "Undo it?"
+    submit = "It is undone"
+
+    def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        """A tool that undoes is called between two commits, so outside of a transaction."""
+        form = self.get_form(data=request.POST)
+        if not (form.is_valid() and is_undone_by_tool(self.row, form.word())):
+            return super().post(request, *args, **kwargs)
+        try:
+            return self.done(self.save(form))
+        except DomainError as error:
+            self.explain(form, error)
+            return self.show(form, 422)

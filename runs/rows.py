@@ -193,7 +193,7 @@ def where(step: StepRow | Ended) -> dict[str, Any]:
 
 def as_json(rows: Sequence[dict[str, Any]]) -> str:
     """Rows as the statements take them."""
-    return dumps(rows).decode() if rows else "[]"
+    return dumps(rows).decode()
 
 
 def end_row(ended: Ended) -> dict[str, Any]:

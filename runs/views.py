@@ -46,7 +46,7 @@ class RunList(ListView):
         Column("environment.name", "Environment"),
         Column("created_at", "Started", kind="ago", sort="created_at"),
         Column("duration_ms", "Duration", kind="duration"),
-        Column("cost", "Cost", kind="cost"),
+        Column("cost", "Cost", kind="cost", sort="cost"),
         Column("started_by_name", "By", narrow="wide-only"),
     )
     exported = (

@@ -15,6 +15,7 @@ ORDER = ("controlplane.kit", *APPS, "controlplane")
 STATUS_WRITERS = {
     "lifecycle.py",
     "statements.py",
+    "writing.py",
     "states.py",
     "starting.py",
     "sweep.py",

@@ -4,9 +4,11 @@ from datetime import timedelta
 
 import pytest
 from django.db import connection
+from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from controlplane.kit import pagination
 from projects.services import create_project
 from tests.support.cast import Api
 
@@ -59,10 +61,55 @@ def test_several_projects_cost_one_query_more_and_each_is_asked_by_its_index(spr
 def test_an_order_without_an_index_finds_the_keys_first(spread, own):
     with CaptureQueriesContext(connection) as asked:
         found = ids(Api(own).get("/runs?ordering=priority&page_size=3"))
-    assert found == [str(run.pk) for run in (spread[6], spread[3], spread[0])]
+    assert found == [str(run.pk) for run in (spread[0], spread[3], spread[6])]
     assert next(q["sql"] for q in asked if 'ORDER BY "run"."priority"' in q["sql"]).startswith(
         'SELECT "run"."id" AS "pk" FROM'
     )
+
+
+def test_live_and_ended_runs_are_read_apart_and_merged(spread, own):
+    for n, run in enumerate(spread):
+        run.started_at = run.created_at + timedelta(minutes=20 * (n % 2))
+        run.status = "running" if n == 3 else run.status
+        run.save()
+    order = [spread[n] for n in (0, 2, 4, 6, 8, 1, 3, 5, 7)]
+    with CaptureQueriesContext(connection) as asked:
+        first = Api(own).get("/runs?ordering=started_at&page_size=4")
+    assert ids(first) == [str(run.pk) for run in order[:4]]
+    merged = next(q["sql"] for q in asked if "UNION ALL" in q["sql"])
+    assert merged.count("LIMIT 5") == 5, "two projects, live and ended, and the whole"
+    pages = [Api(own).get(f"/runs?ordering=-started_at&page_size=4&page={n}") for n in (1, 2, 3)]
+    assert [key for page in pages for key in ids(page)] == [str(r.pk) for r in reversed(order)]
+
+
+def test_what_cost_nothing_known_comes_last_both_ways(spread, own, monkeypatch):
+    for n, cost in ((1, "0.5"), (4, "2"), (6, "1")):
+        spread[n].cost = cost
+        spread[n].save()
+    rest = [spread[n] for n in (0, 2, 3, 5, 7, 8)]
+    wanted = {
+        "cost": [spread[1], spread[6], spread[4], *rest],
+        "-cost": [spread[4], spread[6], spread[1], *reversed(rest)],
+    }
+    assert ids(Api(own).get("/runs?ordering=cost&page_size=2&page=4")) == [
+        str(run.pk) for run in wanted["cost"][6:8]
+    ]
+    # From page 1 on by cursor, too.
+    for last_page in (400, 1):
+        monkeypatch.setattr(pagination, "LAST_PAGE", last_page)
+        for order, runs in wanted.items():
+            found, address = [], f"/runs?ordering={order}&page_size=2"
+            while address:
+                answer = Api(own).get(address)
+                found += ids(answer)
+                address = (answer.json()["next"] or "").partition("/api/v1")[2]
+            assert found == [str(run.pk) for run in runs], (order, last_page)
+    page = Client()
+    page.force_login(own, backend="allauth.account.auth_backends.AuthenticationBackend")
+    project = spread[0].project
+    html = page.get(f"/runs/?ordering=-cost&project={project.pk}").content.decode()
+    places = [html.index(str(run.pk)) for run in (spread[4], spread[6], spread[8], spread[0])]
+    assert places == sorted(places)
 
 
 def test_search_looks_up_workflows_and_people_first(spread, own, project):

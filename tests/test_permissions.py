@@ -67,6 +67,12 @@ NEW_SECRET = {"project": P, "name": "s", "value": "vvvv", "allowed_hosts": ["a.e
 NEW_WORKFLOW = {"project": P, "slug": "w", "name": "W", "definition": DEFINITION}
 DEV = {"environment": "dev"}
 REGISTER_WORKER = {"agent": "{agent}", "environment": "dev", "name": "w"}
+NEW_CONNECTION = {
+    "project": P,
+    "name": "Ours",
+    "provider": "openai",
+    "base_url": "http://127.0.0.1:9/v1",
+}
 NEW_PRICE = {
     "project": P,
     "provider": "openai",
@@ -229,6 +235,13 @@ API: list[Row] = [
     Row("GET", "/instances", VIEWER, 200, stranger=LIST),
     Row("GET", "/instances/{instance}", VIEWER, 200),
     Row("GET", "/instances/{instance}/logs", VIEWER, 200),
+    Row("GET", "/provider-connections", VIEWER, 200, stranger=LIST),
+    Row("POST", "/provider-connections", ADMIN, 201, NEW_CONNECTION, CREATE),
+    Row("GET", "/provider-connections/{connection}", VIEWER, 200),
+    Row("PATCH", "/provider-connections/{connection}", ADMIN, 200, {"name": "C"}),
+    Row("PUT", "/provider-connections/{connection}", ADMIN, 200, NEW_CONNECTION),
+    Row("DELETE", "/provider-connections/{connection}", ADMIN, 204),
+    Row("POST", "/provider-connections/{connection}/check", OPERATOR, 200),
     Row("GET", "/model-prices", VIEWER, 200, stranger=LIST),
     Row("POST", "/model-prices", ADMIN, 201, NEW_PRICE, CREATE),
     Row("GET", "/model-prices/in-force", ANYONE, 422),
@@ -458,6 +471,22 @@ PAGES: list[Row] = [
     Row("POST", "/tools/servers/{server}/delete/", OPERATOR, 302),
     Row("POST", "/tools/servers/{server}/discover/", OPERATOR, 302),
     Row("POST", "/tools/servers/{server}/import/", OPERATOR, 422),
+    Row("GET", "/agents/prices/", ANYONE, 200),
+    Row("GET", "/agents/prices/new/", ADMIN, 200, stranger=200),
+    Row("POST", "/agents/prices/new/", ADMIN, 422, stranger=422),
+    Row("GET", "/agents/prices/{price}/edit/", ADMIN, 200),
+    Row("POST", "/agents/prices/{price}/edit/", ADMIN, 422),
+    Row("GET", "/agents/prices/{price}/delete/", ADMIN, 200),
+    Row("POST", "/agents/prices/{price}/delete/", ADMIN, 422),
+    Row("GET", "/agents/connections/", ANYONE, 200),
+    Row("GET", "/agents/connections/new/", ADMIN, 200, stranger=200),
+    Row("POST", "/agents/connections/new/", ADMIN, 422, stranger=422),
+    Row("GET", "/agents/connections/{connection}/", VIEWER, 200),
+    Row("GET", "/agents/connections/{connection}/edit/", ADMIN, 200),
+    Row("POST", "/agents/connections/{connection}/edit/", ADMIN, 422),
+    Row("GET", "/agents/connections/{connection}/delete/", ADMIN, 200),
+    Row("POST", "/agents/connections/{connection}/delete/", ADMIN, 302, {"confirm_name": "Own"}),
+    Row("POST", "/agents/connections/{connection}/check/", OPERATOR, 302),
     # agents
     # deleted while nothing uses it yet
     Row("GET", "/agents/{agent}/delete/", OPERATOR, 200),

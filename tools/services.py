@@ -202,7 +202,7 @@ def try_call(tool: Tool, arguments: Any, *, actor: Any) -> dict[str, Any]:
             target=tool,
             after={"version": called.number},
         )
-        return _answer(_call(called, checked))
+        return _answer(call_now(called, checked))
     except ToolError as exc:
         if exc.code == "input_invalid":
             raise InvalidInput(exc.message, errors=exc.errors) from None
@@ -238,8 +238,15 @@ def _ask(called: ToolCallable, arguments: dict[str, Any], actor: Any) -> None:
         raise DomainError(verdict.reason or "A policy does not allow this call.", code=code)
 
 
-def _call(called: ToolCallable, arguments: dict[str, Any]) -> Result:
-    context = CallContext(secrets=resolve_secrets(called), timeout_seconds=LONGEST_TEST_SECONDS)
+def call_now(
+    called: ToolCallable, arguments: dict[str, Any], *, idempotency_key: str = ""
+) -> Result:
+    """Call a tool while a person waits for it; ToolError where it fails."""
+    context = CallContext(
+        secrets=resolve_secrets(called),
+        idempotency_key=idempotency_key,
+        timeout_seconds=LONGEST_TEST_SECONDS,
+    )
     limits.wait_blocking(called, within_seconds=min(called.timeout_seconds, LONGEST_TEST_SECONDS))
     if not connection.in_atomic_block:
         # No connection is held while the other side works.

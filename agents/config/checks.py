@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from controlplane.kit import schemas
 from controlplane.kit.egress import addresses
 from controlplane.kit.errors import FieldProblem
+from controlplane.kit.ids import parse_uuid
 from controlplane.kit.json import money
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
@@ -99,6 +100,16 @@ def slug(value: Any, field: str, faults: Faults) -> str | None:
         faults.note(field, "invalid", f"{field} is a name of lower-case letters, digits, - and _.")
         return None
     return value
+
+
+def identity(value: Any, field: str, faults: Faults) -> str | None:
+    """The id of a row as text, or None."""
+    if value is None or value == "":
+        return None
+    found = parse_uuid(value) if isinstance(value, str) else None
+    if found is None:
+        faults.note(field, "does_not_exist", f"{field} is the id of a {field}.")
+    return str(found) if found else None
 
 
 def slugs(value: Any, field: str, faults: Faults, *, most: int) -> list[str]:

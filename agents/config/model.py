@@ -9,6 +9,7 @@ from agents.config.checks import Faults
 from agents.providers import PROVIDERS
 
 KEYS = (
+    "connection",
     "provider",
     "base_url",
     "model",
@@ -58,10 +59,15 @@ _NUMBERS = {
 
 
 def clean_model(config: Mapping[str, Any], faults: Faults) -> dict[str, Any]:
-    """The configuration with every key present."""
+    """The configuration with every key present; `connection` only where one is named, which may
+    give provider and model then (see agents.connections.completed)."""
     checks.unknown(config, KEYS, faults)
-    provider = checks.choice(config.get("provider"), "provider", faults, tuple(PROVIDERS))
+    connection = checks.identity(config.get("connection"), "connection", faults)
+    provider = ""
+    if config.get("provider") or not config.get("connection"):
+        provider = checks.choice(config.get("provider"), "provider", faults, tuple(PROVIDERS))
     embedded = provider == "embedded"
+    may_lack_model = embedded or bool(config.get("connection"))
     timeout = checks.number(
         config.get("timeout_seconds"), "timeout_seconds", faults, least=1, most=3600
     )
@@ -69,7 +75,7 @@ def clean_model(config: Mapping[str, Any], faults: Faults) -> dict[str, Any]:
         "provider": provider,
         "base_url": checks.url(config.get("base_url"), "base_url", faults),
         "model": checks.text(
-            config.get("model"), "model", faults, longest=120, required=not embedded
+            config.get("model"), "model", faults, longest=120, required=not may_lack_model
         ),
         "secret": checks.slug(config.get("secret"), "secret", faults),
         "instructions": checks.text(
@@ -81,9 +87,14 @@ def clean_model(config: Mapping[str, Any], faults: Faults) -> dict[str, Any]:
         "limits": _limits(config.get("limits"), faults),
         "timeout_seconds": timeout or DEFAULT_TIMEOUT_SECONDS,
     }
+    if connection:
+        cleaned["connection"] = connection
+        for name in ("base_url", "secret"):
+            if cleaned[name]:
+                faults.note(name, "not_allowed", f"The {name} comes from the connection.")
     if embedded:
         _check_embedded(cleaned, faults)
-    elif provider and not cleaned["secret"] and not config.get("base_url"):
+    elif provider and not any(config.get(name) for name in ("connection", "secret", "base_url")):
         message = f"{provider} asks for a key: name a secret, or the base_url of a server without."
         faults.note("secret", "required", message)
     return cleaned
@@ -94,8 +105,8 @@ def _check_embedded(cleaned: dict[str, Any], faults: Faults) -> None:
     if cleaned["tools"]:
         message = "The embedded model cannot call tools; choose another provider, or no tools."
         faults.note("tools", "tools_not_supported", message)
-    for name in ("base_url", "secret"):
-        if cleaned[name]:
+    for name in ("base_url", "secret", "connection"):
+        if cleaned.get(name):
             faults.note(name, "not_allowed", f"The embedded model takes no {name}.")
 
 

@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 
 from agents.models import AgentVersion
-from agents.spec import load_spec, make_spec, spec_of
+from agents.spec import kept_spec, load_spec, make_spec
 from controlplane.kit.ids import uuid7
 
 pytestmark = pytest.mark.django_db
@@ -32,7 +32,7 @@ def test_a_spec_says_what_the_version_says(create, make_tool):
 
 
 def test_a_version_is_read_once(agent, django_assert_num_queries):
-    spec_of.cache_clear()
+    kept_spec.cache_clear()
     with django_assert_num_queries(1):
         assert load_spec(agent.current) is load_spec(agent.current_id)
 

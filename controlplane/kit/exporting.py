@@ -21,6 +21,7 @@ from rest_framework.response import Response
 from controlplane.kit import audit, pages
 from controlplane.kit.errors import InvalidInput
 from controlplane.kit.fragments import announce_done
+from controlplane.kit.lookup import ordered
 from controlplane.kit.pagination import EXACT_TO, total_order
 from controlplane.kit.permissions import permission_name, require
 from controlplane.kit.sheets import FILES
@@ -66,7 +67,7 @@ class Listing:
         order = pages.ordering_of(
             view.request, [c.sort for c in view.columns if c.sort], view.ordering
         )
-        return queryset.order_by(*total_order(queryset.order_by(*order)))
+        return ordered(queryset, total_order(queryset.order_by(*order)))
 
     def count(self, most: int) -> int:
         """How many rows, counted to one more than `most`."""

@@ -49,7 +49,7 @@ def read_page(queryset: QuerySet, request: HttpRequest) -> tuple[list[Any], dict
         )
     count, exact = bounded_count(queryset)
     start = (number - 1) * size
-    rows = page_rows(queryset.order_by(*total_order(queryset)), start, start + size)
+    rows = page_rows(queryset, total_order(queryset), start, start + size)
     if not rows and number > 1:
         raise Http404
     last = min(LAST_PAGE, max(number, -(-count // size)))

@@ -12,7 +12,7 @@ from rest_framework.response import Response
 from rest_framework.utils.urls import remove_query_param, replace_query_param
 
 from controlplane.kit.errors import InvalidInput
-from controlplane.kit.lookup import page_rows
+from controlplane.kit.lookup import may_be_null, page_rows
 
 DEFAULT_SIZE = 25
 LARGEST_SIZE = 200
@@ -36,11 +36,12 @@ def bounded_count(queryset: QuerySet) -> tuple[int, bool]:
 
 
 def _encode(row: Any, ordering: Sequence[str]) -> str:
-    values = [str(getattr(row, name.lstrip("-"))) for name in ordering]
+    found = [getattr(row, name.lstrip("-")) for name in ordering]
+    values = [None if value is None else str(value) for value in found]
     return base64.urlsafe_b64encode(signing.dumps([list(ordering), values]).encode()).decode()
 
 
-def _decode(cursor: str, ordering: Sequence[str]) -> list[str]:
+def _decode(cursor: str, ordering: Sequence[str]) -> list[str | None]:
     try:
         names, values = signing.loads(base64.urlsafe_b64decode(cursor.encode()).decode())
     except (ValueError, signing.BadSignature):
@@ -50,22 +51,34 @@ def _decode(cursor: str, ordering: Sequence[str]) -> list[str]:
     return values
 
 
-def _after(ordering: Sequence[str], values: Sequence[str]) -> Q:
-    """Rows that come after `values` in `ordering` (keyset)."""
+def _after(model: Any, ordering: Sequence[str], values: Sequence[str | None]) -> Q:
+    """Rows that come after `values` in `ordering` (keyset); those without a value come last."""
     condition, equal = Q(), Q()
     for name, value in zip(ordering, values, strict=True):
-        side = "lt" if name.startswith("-") else "gt"
         field = name.lstrip("-")
-        condition |= equal & Q(**{f"{field}__{side}": value})
+        empty = Q(**{f"{field}__isnull": True})
+        if value is None:
+            equal &= empty
+            continue
+        side = "lt" if name.startswith("-") else "gt"
+        beyond = Q(**{f"{field}__{side}": value})
+        condition |= equal & (beyond | empty if may_be_null(model, field) else beyond)
         equal &= Q(**{field: value})
-    return condition
+    first, value = ordering[0].lstrip("-"), values[0]
+    if value is None or may_be_null(model, first):
+        return condition
+    # Said again as one bound, from which an index can begin.
+    return Q(**{f"{first}__{'lte' if ordering[0].startswith('-') else 'gte'}": value}) & condition
 
 
 def total_order(queryset: QuerySet) -> list[str]:
-    """The queryset's ordering with the key appended, so that every row has one place."""
+    """The queryset's ordering with the key appended, so that every row has one place; the key goes
+    the way of the field before it, as an index that is read forwards or backwards does."""
     names = [n.name if isinstance(n, F) else str(n) for n in queryset.query.order_by]
     names = names or list(queryset.model._meta.ordering) or ["-created_at"]
-    return names if names[-1].lstrip("-") in ("pk", "id") else [*names, "-id"]
+    if names[-1].lstrip("-") in ("pk", "id"):
+        return names
+    return [*names, "-id" if names[-1].startswith("-") else "id"]
 
 
 class ListPagination(BasePagination):
@@ -82,10 +95,10 @@ class ListPagination(BasePagination):
             return self._page_of_list(queryset)
         self.count, self.exact = bounded_count(queryset)
         self.ordering = total_order(queryset)
-        queryset = queryset.order_by(*self.ordering)
         if cursor := query.get("cursor"):
             self.by_cursor = True
-            queryset = queryset.filter(_after(self.ordering, _decode(cursor, self.ordering)))
+            values = _decode(cursor, self.ordering)
+            queryset = queryset.filter(_after(queryset.model, self.ordering, values))
             start = 0
         else:
             self.by_cursor = False
@@ -95,7 +108,7 @@ class ListPagination(BasePagination):
                     code="page_too_deep",
                 )
             start = (self.number - 1) * self.size
-        return self._keep(page_rows(queryset, start, start + self.size + 1))
+        return self._keep(page_rows(queryset, self.ordering, start, start + self.size + 1))
 
     def _page_of_list(self, rows: list[Any]) -> list[Any]:
         self.count, self.exact, self.by_cursor, self.ordering = len(rows), True, False, []

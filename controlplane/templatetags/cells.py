@@ -10,6 +10,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from controlplane.templatetags import formats, marks
+from controlplane.templatetags.marks import safe
 
 EMPTY = SafeString("")
 NOTHING = SafeString('<span class="faint">–</span>')
@@ -33,26 +34,22 @@ def _text(value: Any, row: Any, url: str) -> str:
 
 
 def _lead(value: Any, row: Any, url: str) -> str:
-    return format_html('<a href="{}">{}</a>', url, value)
+    return SafeString(f'<a href="{safe(url)}">{safe(value)}</a>')
 
 
 def _lead_id(value: Any, row: Any, url: str) -> str:
-    short = formats.short(row.pk)
-    return format_html('<a href="{}">{} <span class="short-id">…{}</span></a>', url, value, short)
+    short = f'<span class="short-id">…{safe(formats.short(row.pk))}</span>'
+    return SafeString(f'<a href="{safe(url)}">{safe(value)} {short}</a>')
 
 
 def _duration(value: Any, row: Any, url: str) -> str:
     share = getattr(row, "duration_share", None)
-    bar = EMPTY
+    bar = ""
     if share is not None:
-        bar = format_html(
-            '<svg width="{}" aria-hidden="true"><rect width="100%" height="100%" rx="3"/></svg>',
-            share,
-        )
-    return format_html(
-        '<span class="duration">{}<span class="number">{}</span></span>',
-        bar, formats.format_duration(value),
-    )  # fmt: skip
+        rect = '<rect width="100%" height="100%" rx="3"/>'
+        bar = f'<svg width="{safe(share)}" aria-hidden="true">{rect}</svg>'
+    words = f'<span class="number">{safe(formats.format_duration(value))}</span>'
+    return SafeString(f'<span class="duration">{bar}{words}</span>')
 
 
 def _cost(value: Any, row: Any, url: str) -> str:
@@ -90,9 +87,10 @@ CELLS: dict[str, Cell] = {
 def cells(row: Mapping[str, Any]) -> SafeString:
     """All cells of a row of kit.tables."""
     thing, url = row["object"], row["url"]
-    return format_html_join(
-        "", '<td class="{}">{}</td>', ((c["css"], _drawn(c, thing, url)) for c in row["cells"])
-    )
+    drawn = [
+        f'<td class="{safe(c["css"])}">{safe(_drawn(c, thing, url))}</td>' for c in row["cells"]
+    ]
+    return SafeString("".join(drawn))
 
 
 def _drawn(cell: Mapping[str, Any], thing: Any, url: str) -> str:

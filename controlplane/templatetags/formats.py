@@ -33,6 +33,7 @@ TONES: dict[tuple[str, str], tuple[str, ...]] = {
         "available",
         "free",
         "connected",
+        "in_force",
     ),
     ("blue", "running"): (
         "running",
@@ -56,6 +57,7 @@ TONES: dict[tuple[str, str], tuple[str, ...]] = {
         "observe",
         "unknown",
         "new",
+        "to_come",
     ),
     ("amber", "waiting"): (
         "waiting",
@@ -70,6 +72,7 @@ TONES: dict[tuple[str, str], tuple[str, ...]] = {
         "require_approval",
         "unpriced",
         "frozen",
+        "reachable",
     ),
     ("red", "failed"): (
         "failed",
@@ -81,6 +84,8 @@ TONES: dict[tuple[str, str], tuple[str, ...]] = {
         "deny",
         "expired",
         "error",
+        "refused",
+        "unreachable",
     ),
     ("grey", "cancelled"): (
         "cancelled",
@@ -91,6 +96,7 @@ TONES: dict[tuple[str, str], tuple[str, ...]] = {
         "deprecated",
         "stopped",
         "superseded",
+        "past",
         "waived",
         "off",
         "revoked",

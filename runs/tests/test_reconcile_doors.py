@@ -126,3 +126,47 @@ def test_a_run_that_undoes_needs_a_workflow_of_the_project(api, ana, make_doubt,
     assert answer.status_code == 200, answer.content
     started = api(ana).get(f"/runs/{answer.json()['compensation_run_id']}").json()
     assert (started["input"], started["tags"]) == ({"a": 1}, ["compensation"])
+
+
+@pytest.fixture
+def make_undoable(make_doubt, make_tool):
+    """`make_undoable(undo)`: a call in doubt of a tool that names another to undo it."""
+
+    def make(function="echo"):
+        make_tool(slug="refund", config={"function": function})
+        named = {"tool": "refund", "arguments": {"back": "${arguments.to}"}}
+        pay = make_tool(slug="pay", effect_class="unsafe", effect_undo=named)
+        return make_doubt(tool_id=pay.pk)
+
+    return make
+
+
+def test_compensating_by_the_api_calls_what_undoes(api, ana, make_undoable):
+    effect = make_undoable()
+    path = f"/reconciliations/{effect.pk}"
+    found = api(ana).get(path).json()
+    assert (found["undo"]["tool"], found["undoings"]) == ("refund", [])
+    refused = {"action": "done", "by_hand": True}
+    assert api(ana).post(f"{path}/resolve", refused, format="json").status_code == 422
+    answer = api(ana).post(f"{path}/resolve", {"action": "compensate"}, format="json").json()
+    assert (answer["status"], answer["resolution"]) == ("resolved", "compensate")
+    [made] = answer["undoings"]
+    assert (made["tool_name"], made["state"]) == ("refund", "done")
+    assert made["result"] == made["arguments"] == {"back": "<b>Oslo</b>"}
+
+
+def test_the_dialog_undoes_by_the_tool_or_says_why_not(web, ana, make_undoable):
+    effect = make_undoable("fail")
+    page, dialog = f"/reconciliations/{effect.pk}/", f"/reconciliations/{effect.pk}/compensate/"
+    assert "By the tool refund" in web(ana).get(dialog, **HTMX).content.decode()
+    answer = web(ana).post(dialog, {"workflow": "tool", "comment": "c"}, **HTMX)
+    assert answer.status_code == 422
+    assert "could not undo it: Failed on purpose." in answer.content.decode()
+    html = web(ana).get(page).content.decode()
+    assert "Undone by refund" in html
+    assert "failed, Failed on purpose." in html
+    effect.refresh_from_db()
+    assert effect.is_open
+    assert web(ana).post(dialog, {"workflow": "", "comment": "c"}, **HTMX).status_code == 204
+    effect.refresh_from_db()
+    assert effect.resolution == "compensate"

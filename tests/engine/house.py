@@ -163,7 +163,7 @@ class House:
         run = self.start(what, **fields)
         return self.ended(run)
 
-    def ended(self, *runs: Run, seconds: float = 15) -> Run:
+    def ended(self, *runs: Run, seconds: float = 60) -> Run:
         """Wait for the end of runs, check the invariants; answers the first as it is now."""
         ids = [run.pk for run in runs]
         self.until(
@@ -174,7 +174,7 @@ class House:
         self.check(ids)
         return Run.objects.get(pk=ids[0])
 
-    def rests(self, run: Run, status: str, seconds: float = 10) -> Run:
+    def rests(self, run: Run, status: str, seconds: float = 40) -> Run:
         """Wait until a run has a status; answers it."""
         self.until(
             lambda: Run.objects.filter(pk=run.pk, status=status).exists(),
@@ -183,7 +183,7 @@ class House:
         )
         return Run.objects.get(pk=run.pk)
 
-    def stands(self, run: Run, node: str, status: str, seconds: float = 10) -> Step:
+    def stands(self, run: Run, node: str, status: str, seconds: float = 40) -> Step:
         """Wait until a step has a status; answers it."""
         self.until(
             lambda: Step.objects.filter(run=run, node=node, status=status).exists(),

@@ -87,6 +87,7 @@ WHERE r.id = ANY(%(runs)s) AND (r.input_tokens <> c.it OR r.output_tokens <> c.o
     "an effect of a run that is over is still an open intent": f"""
 SELECT e.id, e.step_id, e.tool_name FROM effect e JOIN step s ON s.id = e.step_id
 WHERE e.run_id = ANY(%(runs)s) AND e.state = 'intent' AND e.effect_class <> 'idempotent'
+  AND e.undoes IS NULL
   AND s.status IN {STEP_TERMINAL}""",
     "a step waits in reconcile without an effect in doubt": """
 SELECT s.id, s.node FROM step s WHERE s.run_id = ANY(%(runs)s) AND s.status = 'waiting'

@@ -77,6 +77,9 @@ class ModelServer:
         self.replies = list(replies) or [Reply(text="Hello.")]
         self.script = script
         self.requests: list[dict[str, Any]] = []
+        # What …/models lists (None: there is no such list), and the key it asks for.
+        self.listed: list[str] | None = None
+        self.key = ""
         self.port = 0
         self._ready = threading.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -125,7 +128,9 @@ class ModelServer:
         content = await reader.readexactly(int(headers.get("content-length", 0)))
         body = json.loads(content) if content else {}
         self.requests.append({"path": path, "headers": headers, "body": body})
-        if path.split("?")[0] != self.prefix + self.path:
+        if self.listed is not None and path.split("?")[0].endswith("/models"):
+            reply = self.models(headers)
+        elif path.split("?")[0] != self.prefix + self.path:
             reply = Reply(status=404, error={"type": "not_found_error", "message": f"no {path}"})
         elif self.script:
             reply = self.script(body)
@@ -167,6 +172,12 @@ class ModelServer:
         writer.write(b"0\r\n\r\n")
         await writer.drain()
         return True
+
+    def models(self, headers: dict[str, str]) -> Reply:
+        """The models it lists, for who brings the key."""
+        if self.key and headers.get("authorization") != f"Bearer {self.key}":
+            return Reply(status=401)
+        return Reply(body=json.dumps({"data": [{"id": name} for name in self.listed]}).encode())
 
     def error(self, reply: Reply) -> dict[str, Any]:
         """The body of a refusal."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.utils import timezone
 
-from agents.models import Agent, Deployment, Instance, ModelPrice
+from agents.models import Agent, Deployment, Instance, ModelPrice, ProviderConnection
 from analytics.models import Export
 from controlplane.kit.ids import uuid7
 from controlplane.kit.models import BulkJob
@@ -129,6 +129,12 @@ class World:
         """A deleted MCP server."""
         return ToolServer.objects.create(
             project=self.project, name="Gone", url="http://h/mcp", deleted_at=timezone.now()
+        ).pk
+
+    def make_connection(self) -> Any:
+        """A model server that nobody may call."""
+        return ProviderConnection.objects.create(
+            project=self.project, name="Own", provider="openai", base_url="http://127.0.0.1:9/v1"
         ).pk
 
     def make_agent(self) -> Any:
