@@ -6,44 +6,24 @@ from uuid import UUID
 
 from agents.models import Agent, Kind
 from controlplane.kit.errors import InvalidInput
-from tools.calls import Result, ToolError
 from tools.kinds import agent as agent_kind
 from tools.models import Kind as ToolKind
 from tools.models import Tool
 
 
-class Agents:
-    """The directory that the kind `agent` of tools asks (`tools.kinds.agent.Directory`)."""
-
-    def check(self, project: Any, slug: str, tool: Tool | None) -> None:
-        """InvalidInput where the project has no such model agent, or where it would call itself by
-        way of `tool`."""
-        agent = Agent.objects.alive().filter(project=project, slug=slug).first()
-        if agent is None:
-            message = f"This project has no agent {slug}."
-            raise InvalidInput.of("config.agent", message, "does_not_exist")
-        if agent.kind != Kind.MODEL:
-            message = f"{slug} is a {agent.kind} agent; only model agents can be tools."
-            raise InvalidInput.of("config.agent", message, "agent_kind_unsupported")
-        if tool is not None and (circle := _way(agent, {tool.slug}, _asked(project.pk))):
-            message = f"{slug} would end up asking itself: {' → '.join(circle)}."
-            raise InvalidInput.of("config.agent", message, "cycle")
-
-    def choices(self, project: Any) -> list[tuple[str, str]]:
-        """(slug, name) of the model agents of a project."""
-        rows = Agent.objects.alive().filter(project=project, kind=Kind.MODEL).order_by("name")
-        return list(rows.values_list("slug", "name"))
-
-    async def ask(self, project_id: Any, slug: str, prompt: str) -> Result:
-        """Outside of a run nobody accounts for an agent's work."""
-        raise ToolError(
-            f"{slug} works in runs and in its own playground; call this tool from a workflow or "
-            "an agent.",
-            code="agent_needs_run",
-        )
-
-
-directory = Agents()
+def check_asked(project: Any, slug: str, tool: Tool | None) -> None:
+    """InvalidInput where the project has no such model agent, or where it would call itself by way
+    of `tool`."""
+    agent = Agent.objects.alive().filter(project=project, slug=slug).first()
+    if agent is None:
+        message = f"This project has no agent {slug}."
+        raise InvalidInput.of("config.agent", message, "does_not_exist")
+    if agent.kind != Kind.MODEL:
+        message = f"{slug} is a {agent.kind} agent; only model agents can be tools."
+        raise InvalidInput.of("config.agent", message, "agent_kind_unsupported")
+    if tool is not None and (circle := _way(agent, {tool.slug}, _asked(project.pk))):
+        message = f"{slug} would end up asking itself: {' → '.join(circle)}."
+        raise InvalidInput.of("config.agent", message, "cycle")
 
 
 def check_tools(agent: Agent, slugs: Iterable[str]) -> None:
@@ -94,4 +74,4 @@ def _way(start: Agent, goals: set[str], asked: dict[str, str]) -> list[str]:
 
 def register() -> None:
     """Answer for agents where a tool is one."""
-    agent_kind.register("agents.as_tool.directory")
+    agent_kind.register("agents.directory.directory")

@@ -241,6 +241,7 @@ class TurnSerializer(serializers.Serializer):
     """One call that was made while the agent worked."""
 
     kind = serializers.ChoiceField(["model", "tool"])
+    agent = serializers.CharField()
     name = serializers.CharField()
     text = serializers.CharField(allow_blank=True)
     arguments = AnyField(allow_null=True)

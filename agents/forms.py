@@ -20,8 +20,9 @@ CONFIGS: dict[str, dict[str, Any]] = {
     Kind.WORKER: {},
 }  # fmt: skip
 HELP = {
-    Kind.MODEL: "provider is openai, anthropic or embedded; without a connection, base_url points at "
-    "any server that speaks its protocol and secret names one of the project's; tools are slugs.",
+    Kind.MODEL: "provider is openai, anthropic or embedded; without a connection, base_url points "
+    "at any server that speaks its protocol and secret names one of the project's secrets; tools "
+    "are slugs.",
     Kind.REMOTE: "The address of the agent.",
     Kind.WORKER: "What the worker program is told.",
 }

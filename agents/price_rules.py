@@ -24,8 +24,8 @@ MOST_MODELS = 50
 
 
 def with_state(prices: QuerySet) -> QuerySet:
-    """Each price with `state`: in_force, to_come, or past (it ended, or a newer one of the same model
-    and source holds)."""
+    """Each price with `state`: in_force, to_come, or past (it ended, or a newer one of the same
+    model and source holds)."""
     newer = ModelPrice.objects.filter(
         Q(effective_until=None) | Q(effective_until__gt=Now()),
         project=OuterRef("project"),

@@ -17,6 +17,7 @@ from tools import definition, limits, pinned, recovery, servers
 from tools.callables import callable_of, resolve_secrets
 from tools.calling import call_tool, call_tool_blocking, prepare
 from tools.calls import CallContext, Result, ToolCallable, ToolError
+from tools.consulting import consult
 from tools.kinds import kind
 from tools.kinds.agent import PROMPT_SCHEMA, directory
 from tools.mcp import definitions
@@ -185,7 +186,8 @@ def restore_version(tool: Tool, *, number: int, note: str = "", actor: User | No
 def try_call(tool: Tool, arguments: Any, *, actor: Any) -> dict[str, Any]:
     """Call the current version now, for real: {ok, output, error, latency_ms, request, response}.
 
-    Nothing is saved but the audit row, which is written before the call. InvalidInput where the
+    Nothing is saved but the audit row, which is written before the call, and the model calls of a
+    tool that is an agent. InvalidInput where the
     arguments fail the schema; DomainError (409) where a policy does not allow the call.
     """
     if tool.current is None:
@@ -202,6 +204,9 @@ def try_call(tool: Tool, arguments: Any, *, actor: Any) -> dict[str, Any]:
             target=tool,
             after={"version": called.number},
         )
+        if called.kind == Kind.AGENT:
+            seconds = LONGEST_TEST_SECONDS
+            return _answer(consult(called, checked, actor=actor, within_seconds=seconds))
         return _answer(call_now(called, checked))
     except ToolError as exc:
         if exc.code == "input_invalid":

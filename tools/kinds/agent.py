@@ -18,6 +18,21 @@ PROMPT_SCHEMA = {
 }
 
 
+class Talk(Protocol):
+    """An agent at work outside of a run. `turns` are the calls that it and those it asked made."""
+
+    turns: list[dict[str, Any]]
+
+    async def ask(self, slug: str, prompt: str) -> Result:
+        """Its answer; ToolError says why there is none."""
+
+    def totals(self) -> dict[str, Any]:
+        """{input_tokens, output_tokens, cost, unpriced_calls}."""
+
+    def keep(self) -> None:
+        """Write down its model calls."""
+
+
 class Directory(Protocol):
     """What the app of agents answers; it lies to the right of this one and registers itself."""
 
@@ -28,8 +43,8 @@ class Directory(Protocol):
     def choices(self, project: Any) -> list[tuple[str, str]]:
         """(slug, name) of the agents of a project that can be asked."""
 
-    async def ask(self, project_id: Any, slug: str, prompt: str) -> Result:
-        """Have the agent work outside of a run."""
+    def talk(self, project_id: Any, slug: str, actor: Any) -> "Talk":
+        """The agent ready to work for a person outside of a run; ToolError where it cannot."""
 
 
 _registered: list[str] = []
@@ -98,9 +113,9 @@ class Agent:
     async def call(self, call: Call) -> Result:
         """Have the agent answer; in a run as part of its step."""
         slug, prompt = call.tool.config["agent"], prompt_of(call.arguments)
-        if call.context.call_agent is not None:
-            return await call.context.call_agent(slug, prompt)
-        return await directory().ask(call.tool.project_id, slug, prompt)
+        if call.context.call_agent is None:
+            raise ToolError(f"Nobody accounts for the work of {slug} here.", code="agent_needs_run")
+        return await call.context.call_agent(slug, prompt)
 
 
 def prompt_of(arguments: Mapping[str, Any]) -> str:
