@@ -90,6 +90,8 @@ class Stack:
             "SPARKOPS_EGRESS_ALLOW": self.demo_url.removeprefix("http://"),
             "SPARKOPS_DEMO_MODEL": "off",
             "SPARKOPS_CONTROL_SOCKET": "",
+            # Fake servers count what they are asked.
+            "SPARKOPS_PROBE_SECONDS": "0",
             "SPARKOPS_RATE": "100000/s",
             "MALLOC_ARENA_MAX": "2",
             **(settings or {}),
