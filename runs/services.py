@@ -203,8 +203,10 @@ def pause(run: Run, *, actor: Any) -> Run:
             return
         if locked.is_terminal or locked.end_status:
             raise InvalidTransition("Only a live run can be paused.", code="not_pausable")
-        # One that is frozen stays paused when it is thawed.
-        locked.status, locked.reason = RunStatus.PAUSED, ""
+        locked.status = RunStatus.PAUSED
+        if locked.reason == "frozen":
+            # It stays paused when it is thawed.
+            locked.reason = ""
         ledger.event(locked, "run.paused", data={"status": "paused"})
         audit.record("run.paused", actor=actor, project_id=locked.project_id, target=run)
 
