@@ -160,25 +160,22 @@ e AS (
 SELECT id, created_at, deadline_at FROM r
 """
 
+_PICK = """
+picked_{pool} AS MATERIALIZED (
+  (SELECT s.id, s.run_id, s.node, s.position, s.attempt, r.status AS run_status, r.last_seq,
+          r.project_id, r.workflow_id
+   FROM step s JOIN run r ON r.id = s.run_id
+   WHERE s.status = 'ready' AND s.queue = %(queue)s AND s.pool = '{pool}'
+     AND r.status IN ('queued', 'running', 'waiting')
+   ORDER BY s.priority DESC, s.ready_at LIMIT %({pool})s FOR NO KEY UPDATE OF r, s SKIP LOCKED)
+)"""
+
 # Claims ready steps for free slots of each pool. A step whose run is locked by another is left for
 # that one; queued runs become running here.
-CLAIM = """
-WITH picked AS MATERIALIZED (
-  (SELECT s.id, s.run_id, s.node, s.position, s.attempt, r.status AS run_status, r.last_seq,
-          r.project_id, r.workflow_id
-   FROM step s JOIN run r ON r.id = s.run_id
-   WHERE s.status = 'ready' AND s.queue = %(queue)s AND s.pool = 'cpu'
-     AND r.status IN ('queued', 'running', 'waiting')
-   ORDER BY s.priority DESC, s.ready_at LIMIT %(cpu)s FOR NO KEY UPDATE OF r, s SKIP LOCKED)
-), picked_io AS MATERIALIZED (
-  (SELECT s.id, s.run_id, s.node, s.position, s.attempt, r.status AS run_status, r.last_seq,
-          r.project_id, r.workflow_id
-   FROM step s JOIN run r ON r.id = s.run_id
-   WHERE s.status = 'ready' AND s.queue = %(queue)s AND s.pool = 'io'
-     AND r.status IN ('queued', 'running', 'waiting')
-   ORDER BY s.priority DESC, s.ready_at LIMIT %(io)s FOR NO KEY UPDATE OF r, s SKIP LOCKED)
-), p AS (
-  SELECT * FROM picked UNION ALL SELECT * FROM picked_io
+CLAIM = f"""
+WITH {",".join(_PICK.format(pool=pool) for pool in ("cpu", "io", "inline"))}, p AS (
+  SELECT * FROM picked_cpu UNION ALL SELECT * FROM picked_io
+  UNION ALL SELECT * FROM picked_inline
 ), numbered AS (
   SELECT p.*, row_number() OVER (PARTITION BY run_id ORDER BY position)
     + (run_status <> 'running')::int AS nth FROM p
@@ -218,7 +215,7 @@ WITH picked AS MATERIALIZED (
 SELECT t.*, (n.run_status = 'queued') AS is_new, r.project_id, r.workflow_id, r.version_id,
   r.status, r.end_status, r.reason, r.last_seq, r.open_steps, r.busy_steps, r.priority, r.was
 FROM taken t JOIN numbered n ON n.id = t.id JOIN started r ON r.id = t.run_id
-"""
+"""  # noqa: S608 (constants only)
 
 RUN_FACTS = """
 SELECT r.id, r.project_id, r.workflow_id, r.workflow_version_id AS version_id, r.input, r.pins,
@@ -596,7 +593,8 @@ WHERE w.id = %(workflow)s AND w.deleted_at IS NULL AND p.deleted_at IS NULL
 """
 
 PIN_TOOLS = """
-SELECT slug, id, status, kind, current_id FROM tool
+SELECT slug, id, status, kind, current_id,
+  effect_class = 'read' AND rate_limit IS NULL FROM tool
 WHERE project_id = %s AND slug = ANY(%s) AND deleted_at IS NULL
 """
 
