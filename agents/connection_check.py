@@ -22,13 +22,19 @@ LONGEST_NAME = 120
 Status = ProviderConnection.Status
 
 
-def check(row: ProviderConnection, *, actor: Any) -> ProviderConnection:
+def check(
+    row: ProviderConnection, *, actor: Any, timeout: float = TIMEOUT_SECONDS
+) -> ProviderConnection:
     """Ask the server for its models, with the key, and keep what it said: connected (models
-    listed), reachable (it answers, but lists none), refused (the key), unreachable, or failed."""
-    found = probe(row)
+    listed), reachable (it answers, but lists none), refused (the key), unreachable, or failed.
+    Without an actor it is a probe: no audit row, and the row counts as changed only where its
+    status is another."""
+    found = probe(row, timeout=timeout)
     rows = ProviderConnection.objects.filter(pk=row.pk)
     # Not for what was changed while the server was asked.
-    rows.filter(base_url=row.base_url, secret=row.secret).update(**found, updated_at=timezone.now())
+    rows.filter(base_url=row.base_url, secret=row.secret).update(**found)
+    if actor is not None or found["status"] != row.status:
+        rows.update(updated_at=timezone.now())
     if actor is not None:
         audit.record(
             "providerconnection.checked",
@@ -41,10 +47,10 @@ def check(row: ProviderConnection, *, actor: Any) -> ProviderConnection:
     return row
 
 
-def probe(row: ProviderConnection) -> dict[str, Any]:
+def probe(row: ProviderConnection, *, timeout: float = TIMEOUT_SECONDS) -> dict[str, Any]:
     """The columns of a check: {status, detail, models_found, latency_ms, checked_at}."""
     began = time.perf_counter()
-    status, detail, names = _asked(row)
+    status, detail, names = _asked(row, timeout)
     return {
         "status": status,
         "detail": detail[:500],
@@ -54,7 +60,7 @@ def probe(row: ProviderConnection) -> dict[str, Any]:
     }
 
 
-def _asked(row: ProviderConnection) -> tuple[str, str, list[str]]:
+def _asked(row: ProviderConnection, timeout: float) -> tuple[str, str, list[str]]:
     base = row.base_url or HOME[row.provider] or ""
     try:
         headers, hosts = _headers(row)
@@ -68,7 +74,7 @@ def _asked(row: ProviderConnection) -> tuple[str, str, list[str]]:
         answer = egress.request_blocking(
             "GET",
             base + path,
-            timeout=TIMEOUT_SECONDS,
+            timeout=timeout,
             max_bytes=MOST_BYTES,
             allowed_hosts=hosts,
             headers=headers,

@@ -23,7 +23,8 @@ HELP = {
     Kind.MODEL: "provider is openai, anthropic or embedded; without a connection, base_url points "
     "at any server that speaks its protocol and secret names one of the project's secrets; tools "
     "are slugs.",
-    Kind.REMOTE: "The address of the agent.",
+    Kind.REMOTE: "url is the address of the agent; health_url, where it has one, tells by a status "
+    "below 400 that it is well.",
     Kind.WORKER: "What the worker program is told.",
 }
 

@@ -34,7 +34,8 @@ class InstanceFact:
 @dataclass(frozen=True, slots=True)
 class Facts:
     """What is known. `is_deployed` False: nothing of its own runs, the shared pool does its work.
-    `probe_fault`: what the probe found wrong, empty where all is well, None where none was made.
+    `probe_fault`: what the probe found wrong, empty where all is well, None where none was made;
+    `probe_said` what was answered.
     """
 
     is_enabled: bool
@@ -46,6 +47,7 @@ class Facts:
     succeeded: int
     p95_ms: float | None
     objective: Objective = Objective()
+    probe_said: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +110,8 @@ def _probe(facts: Facts) -> Finding:
         return Finding("probe", "unknown", "Not probed.")
     if facts.probe_fault:
         return Finding("probe", "failing", facts.probe_fault)
-    return Finding("probe", "ok", "The configuration can be used.")
+    words = f"The configuration can be used. {facts.probe_said}".strip()
+    return Finding("probe", "ok", words)
 
 
 def _outcome(facts: Facts) -> Finding:

@@ -49,6 +49,9 @@ class Agent(SoftDeletedRow):
     # As the ticker last judged it; what changed it is told by `agent.health`.
     health = models.CharField(max_length=9, default="idle", editable=False)
     health_at = models.DateTimeField(null=True, editable=False)
+    # What the ticker's last probe found: {fault, said, failures}; see agents.probing.
+    probe = models.JSONField(null=True, editable=False)
+    probed_at = models.DateTimeField(null=True, editable=False)
     current = models.ForeignKey(
         "AgentVersion", models.SET_NULL, null=True, blank=True, related_name="+", editable=False
     )

@@ -16,6 +16,7 @@ from agents.services import check_references
 from controlplane.kit import asking, audit, events, gate
 from controlplane.kit.errors import DomainError, InvalidInput
 from controlplane.kit.json import dumps
+from projects import freezing
 from projects.models import Environment
 
 # What runs an agent of a kind. `remote` has no processes, those of `external` are the operator's.
@@ -119,10 +120,7 @@ def ask_gate(plan: Plan, actor: Any) -> gate.Verdict:
     """The policy's word on a plan: allowed, or to be approved. 409 `frozen` while the freeze switch
     is on, `policy_denied` where a policy forbids it."""
     agent, environment = plan.agent, plan.environment
-    for held, name in ((agent.project, agent.project.name), (environment, environment.name)):
-        if held.frozen_at is not None:
-            message = f"{name} is frozen; nothing is deployed until it is thawed."
-            raise DomainError(message, code="frozen")
+    freezing.refuse_frozen(agent.project, environment)
     verdict = gate.check(
         "deploy",
         {

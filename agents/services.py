@@ -184,5 +184,9 @@ def used_by(agent: Agent, *, hard: bool = False) -> list[str]:
     rows = Deployment.objects.filter(agent=agent).select_related("environment")
     if not hard:
         rows = rows.exclude(phase=Deployment.Phase.RETIRED)
-    deployed = [f"its deployment in {row.environment.name}" for row in rows[:20]]
+    deployed = [
+        f"its deployment in {row.environment.name}"
+        + (" that waits for approval" if row.waiting else "")
+        for row in rows[:20]
+    ]
     return deployed + tools_asking(agent) + links.users_of(agent, hard=hard)

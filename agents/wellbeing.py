@@ -9,6 +9,7 @@ from django.utils import timezone
 from agents import config as configs
 from agents.health import OUTCOME_WINDOW, Facts, InstanceFact, Objective, judge
 from agents.models import Agent, Deployment, Instance, ModelCall
+from agents.probing import Probed, last_probe
 from agents.services import check_references
 from controlplane.kit.errors import InvalidInput
 from tools.usage import Percentile
@@ -39,16 +40,18 @@ def _facts(agent: Agent, outcome: Outcome) -> Facts:
         )
     )
     ended, succeeded, p95_ms = outcome
+    asked = last_probe(agent) if wanted else Probed()
     return Facts(
         is_enabled=agent.status == Agent.Status.ACTIVE,
         is_deployed=bool(wanted),
         wanted_instances=sum(wanted),
         instances=instances,
-        probe_fault=_probe(agent),
+        probe_fault=_probe(agent) or asked.fault,
         ended=ended,
         succeeded=succeeded,
         p95_ms=p95_ms,
         objective=_objective(agent),
+        probe_said=asked.said,
     )
 
 

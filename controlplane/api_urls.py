@@ -14,12 +14,13 @@ from controlplane.kit.bulk_api import BulkJobViewSet, BulkView
 from governance.approval_api import ApprovalViewSet
 from governance.audit_api import AuditEntryViewSet
 from projects import auth_api
-from projects.api import EnvironmentViewSet, ProjectViewSet
+from projects.api import EnvironmentViewSet
 from projects.members_api import AcceptView, InvitationViewSet, MemberViewSet
 from projects.saved_views import SavedViewViewSet
 from projects.secrets_api import ApiKeyViewSet, SecretViewSet
 from runs import pull_api
 from runs.api import RunViewSet
+from runs.freeze_api import FreezableProjectViewSet
 from runs.joined_api import RunsOfAgent, RunsOfWorkflow
 from runs.queues_api import QueueViewSet
 from runs.reconcile_api import ReconciliationViewSet
@@ -41,7 +42,7 @@ router.register("model-prices", PriceViewSet, "model-price")
 router.register("provider-connections", ProviderConnectionViewSet, "provider-connection")
 IN_PROJECT = r"projects/(?P<project_pk>[^/.]+)"
 
-router.register("projects", ProjectViewSet, basename="project")
+router.register("projects", FreezableProjectViewSet, basename="project")
 router.register(f"{IN_PROJECT}/environments", EnvironmentViewSet, basename="environment")
 router.register(f"{IN_PROJECT}/members", MemberViewSet, basename="member")
 router.register(f"{IN_PROJECT}/invitations", InvitationViewSet, basename="invitation")

@@ -7,6 +7,7 @@ from django.urls import NoReverseMatch, reverse
 from django.utils.functional import SimpleLazyObject
 
 from governance.approval_figures import waiting_count
+from projects.freezing import sentence
 from runs.reconcile_views import doubted_count
 
 NAVIGATION = (
@@ -57,6 +58,18 @@ def _doubted(request: HttpRequest) -> int:
     return doubted_count(request.place.project.pk) if request.place.project else 0
 
 
+def _freeze(request: HttpRequest) -> dict[str, Any]:
+    """What of the current project is frozen, in words, and whether the user may change that."""
+    project = request.place.project
+    held = [e.name for e in request.place.environments if e.frozen_at is not None]
+    if project is not None and project.frozen_at is not None:
+        label, why = "Frozen", sentence(project)
+    else:
+        label, why = (f"Frozen: {', '.join(held)}" if held else ""), ""
+    may = project is not None and request.user.has_perm("projects.freeze_project", project)
+    return {"label": label, "why": why, "may": may}
+
+
 # Entries that show a number: the template that draws it, and who counts.
 BADGES = {
     "approvals:list": ("governance/_badge.html", _waiting),
@@ -93,4 +106,5 @@ def frame(request: HttpRequest) -> dict[str, Any]:
         "projects": request.place.projects,
         "environments": request.place.environments,
         "current_environment": request.place.environment,
+        "freeze": SimpleLazyObject(lambda: _freeze(request)),
     }

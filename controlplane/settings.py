@@ -274,6 +274,9 @@ SPARKOPS_THREADS = env.int("SPARKOPS_THREADS", 8)
 # Instances of one deployment at most; whether the ticker starts and stops them on this host.
 SPARKOPS_MAX_REPLICAS = env.int("SPARKOPS_MAX_REPLICAS", 10)
 SPARKOPS_FLEET = env.bool("SPARKOPS_FLEET", True)
+# How often a deployed agent's model server, or its own address, is asked whether it is there.
+# 0: never.
+SPARKOPS_PROBE_SECONDS = env.int("SPARKOPS_PROBE_SECONDS", 300)
 # Modules whose functions are offered as tools of kind python, besides the built-in ones.
 SPARKOPS_FUNCTIONS = env.list("SPARKOPS_FUNCTIONS", default=[])
 

@@ -25,6 +25,7 @@ urlpatterns = [
     path("views/", include("projects.saved_urls")),
     path("trash/", include("controlplane.trash_urls")),
     path("bulk/", include("controlplane.kit.bulk_urls")),
+    path("freeze/", include("runs.freeze_urls")),
     path("settings/data/", include("runs.retention_urls")),
     path("settings/", include("projects.settings_urls")),
     path("audit/", include("governance.audit_urls")),

@@ -74,12 +74,20 @@ class Project(SoftDeletedRow):
     log_retention_days = models.PositiveIntegerField(null=True, blank=True, validators=DAYS)
     payload_retention_days = models.PositiveIntegerField(null=True, blank=True, validators=DAYS)
     frozen_at = models.DateTimeField(null=True, blank=True, editable=False)
+    frozen_by = models.CharField(max_length=120, default="", db_default="", editable=False)
+    frozen_reason = models.CharField(max_length=500, default="", db_default="", editable=False)
 
     objects = ProjectQuerySet.as_manager()
 
     class Meta:
         db_table = "project"
         ordering = ["name"]
+        indexes = [
+            # Asked by every claim of work: nearly always empty.
+            models.Index(
+                fields=["id"], name="project_frozen", condition=models.Q(frozen_at__isnull=False)
+            )
+        ]
 
     def __str__(self) -> str:
         return self.name
@@ -147,10 +155,19 @@ class Environment(Row):
     protected = models.BooleanField(default=False)
     variables = models.JSONField(default=dict, blank=True, validators=[variables_rule])
     frozen_at = models.DateTimeField(null=True, blank=True, editable=False)
+    frozen_by = models.CharField(max_length=120, default="", db_default="", editable=False)
+    frozen_reason = models.CharField(max_length=500, default="", db_default="", editable=False)
 
     class Meta:
         db_table = "environment"
         ordering = ["rank", "name"]
+        indexes = [
+            models.Index(
+                fields=["id"],
+                name="environment_frozen",
+                condition=models.Q(frozen_at__isnull=False),
+            )
+        ]
         constraints = [
             models.UniqueConstraint(
                 fields=["project", "name"],

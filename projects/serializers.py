@@ -47,12 +47,14 @@ class ProjectSerializer(KitSerializer):
             "log_retention_days",
             "payload_retention_days",
             "frozen_at",
+            "frozen_by",
+            "frozen_reason",
             "role",
             "display",
             "created_at",
             "updated_at",
         ]
-        read_only_fields = ["status", "frozen_at"]
+        read_only_fields = ["status", "frozen_at", "frozen_by", "frozen_reason"]
 
     def get_role(self, project: Project) -> str | None:
         """The caller's role, also where the project is archived."""
@@ -76,10 +78,12 @@ class EnvironmentSerializer(KitSerializer):
             "protected",
             "variables",
             "frozen_at",
+            "frozen_by",
+            "frozen_reason",
             "created_at",
             "updated_at",
         ]
-        read_only_fields = ["frozen_at"]
+        read_only_fields = ["frozen_at", "frozen_by", "frozen_reason"]
 
 
 class MemberSerializer(serializers.ModelSerializer):

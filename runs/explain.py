@@ -47,6 +47,8 @@ class Moment:
 
     steps: Sequence[OpenStep] = ()
     counts: Mapping[str, int] = field(default_factory=dict)
+    # Who froze its project or environment, when and why; empty where nobody did.
+    frozen: str = ""
 
     def of(self, *statuses: str) -> list[OpenStep]:
         """The known steps of some statuses, by the order of these."""
@@ -71,6 +73,8 @@ def explain(
     """The sentence."""
     if status == "queued" and reason == "concurrency":
         return "Queued: as many runs of its workflow are at work as may be at once."
+    if status == "paused" and reason == "frozen":
+        return _frozen(moment)
     if status in LIVE:
         return LIVE[status](moment)
     if status in ("failed", "timed_out"):
@@ -185,6 +189,7 @@ WAITS: Mapping[str, Callable[[OpenStep], str]] = {
     "signal": _signal,
     "form": _form,
     "rate_limited": _rate_limited,
+    "frozen": lambda step: "waits until its project and environment are thawed",
     "checking": lambda step: (
         f"may or may not have {f'called {step.what}' if step.what else 'made its call'}; the "
         f"tool's check is asked{_until(step.wake_at, 'at')}"
@@ -201,6 +206,13 @@ def _paused(moment: Moment) -> str:
     working = _names(moment, "running")
     end = f"{working} may finish, nothing new starts" if working else "nothing new starts"
     return f"Paused: {end} until it is resumed."
+
+
+def _frozen(moment: Moment) -> str:
+    working = _names(moment, "running")
+    end = f"{working} may finish its call, nothing new starts" if working else "nothing starts"
+    who = moment.frozen.rstrip(".") or "frozen a moment ago"
+    return f"{who[:1].upper()}{who[1:]}: {end} until it is thawed."
 
 
 def _cancelling(moment: Moment) -> str:

@@ -8,6 +8,7 @@ from agents.models import Agent
 from controlplane.kit.filter_options import tags
 from controlplane.kit.filters import ListFilterSet, ManyFilter
 from controlplane.kit.ids import parse_uuid
+from controlplane.kit.pagination import bounded_count
 from projects.models import Environment
 from projects.people import User
 from runs.models import Run, Step
@@ -66,9 +67,8 @@ class TagFilter(ManyFilter):
         if not value:
             return qs
         tagged = Run.objects.filter(tags__contains=value).exclude(tags=[]).order_by()
-        few = list(tagged.values_list("pk", flat=True)[: RARE + 1])
-        if len(few) <= RARE:
-            return qs.filter(pk__in=few)
+        if bounded_count(tagged, RARE)[1]:
+            return qs.filter(pk__in=list(tagged.values_list("pk", flat=True)))
         return qs.filter(tags__contains=value).exclude(tags=[])
 
 

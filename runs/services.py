@@ -15,6 +15,8 @@ from controlplane.kit.errors import DomainError, InvalidInput, InvalidTransition
 from controlplane.kit.events import announce
 from controlplane.kit.json import dumps
 from controlplane.kit.queue import ring
+from projects import freezing
+from projects.models import Environment, Project
 from runs import statements as sql
 from runs.admission import admit_now
 from runs.advance import settle_ending
@@ -197,11 +199,14 @@ def pause(run: Run, *, actor: Any) -> Run:
     """Start nothing new; what runs, finishes. Timers and the deadline go on."""
 
     def verb(ledger: Ledger, locked: LockedRun) -> None:
-        if locked.status == RunStatus.PAUSED:
+        if locked.status == RunStatus.PAUSED and locked.reason != "frozen":
             return
         if locked.is_terminal or locked.end_status:
             raise InvalidTransition("Only a live run can be paused.", code="not_pausable")
         locked.status = RunStatus.PAUSED
+        if locked.reason == "frozen":
+            # It stays paused when it is thawed.
+            locked.reason = ""
         ledger.event(locked, "run.paused", data={"status": "paused"})
         audit.record("run.paused", actor=actor, project_id=locked.project_id, target=run)
 
@@ -215,6 +220,7 @@ def resume(run: Run, *, actor: Any) -> Run:
     def verb(ledger: Ledger, locked: LockedRun) -> set[str] | None:
         if locked.status != RunStatus.PAUSED:
             raise InvalidTransition("The run is not paused.", code="not_paused")
+        refuse_frozen_run(run)
         has_begun = Run.objects.filter(pk=run.pk, started_at__isnull=False).exists()
         locked.status = RunStatus.RUNNING if has_begun else RunStatus.QUEUED
         ledger.event(locked, "run.resumed", data={"status": locked.status})
@@ -224,6 +230,13 @@ def resume(run: Run, *, actor: Any) -> Run:
 
     change(run.pk, verb)
     return Run.objects.for_list().get(pk=run.pk)
+
+
+def refuse_frozen_run(run: Run) -> None:
+    """409 `frozen` while the project or the environment of a run is."""
+    freezing.refuse_frozen(
+        Project.objects.get(pk=run.project_id), Environment.objects.get(pk=run.environment_id)
+    )
 
 
 def retry(

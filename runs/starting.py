@@ -17,6 +17,7 @@ from controlplane.kit.events import activity_group, subject_group
 from controlplane.kit.ids import uuid7
 from controlplane.kit.json import dumps
 from governance.recorder import actor_facts
+from projects import freezing
 from projects.models import Environment
 from runs import statements as sql
 from runs.admission import HELD, key_of
@@ -316,7 +317,4 @@ def graph_of(version: WorkflowVersion) -> Graph:
 
 def refuse_frozen(request: StartRequest) -> None:
     """409 `frozen` while the project or the environment is frozen."""
-    project = request.workflow.project
-    if project.frozen_at is not None or request.environment.frozen_at is not None:
-        where = project.name if project.frozen_at else request.environment.name
-        raise DomainError(f"{where} is frozen; no run starts until it is thawed.", code="frozen")
+    freezing.refuse_frozen(request.workflow.project, request.environment)

@@ -160,20 +160,41 @@ e AS (
 SELECT id, created_at, deadline_at FROM r
 """
 
+# Of a run: neither its project nor its environment is frozen. Both lists are nearly always empty
+# and read once a statement. It is put as a question for null because the planner takes that to be
+# nearly always so, as it is; "not in the list" it would take for rare, and read the whole queue.
+_NOT_FROZEN_IN = """nullif(
+  r.project_id = ANY ({projects}) OR r.environment_id = ANY ({environments}), true) IS NOT NULL"""
+_FROZEN_PROJECTS = "ARRAY(SELECT id FROM project WHERE frozen_at IS NOT NULL)"
+_FROZEN_ENVIRONMENTS = "ARRAY(SELECT id FROM environment WHERE frozen_at IS NOT NULL)"
+_NOT_FROZEN = _NOT_FROZEN_IN.format(projects=_FROZEN_PROJECTS, environments=_FROZEN_ENVIRONMENTS)
+
 _PICK = """
 picked_{pool} AS MATERIALIZED (
   (SELECT s.id, s.run_id, s.node, s.position, s.attempt, r.status AS run_status, r.last_seq,
           r.project_id, r.workflow_id
    FROM step s JOIN run r ON r.id = s.run_id
    WHERE s.status = 'ready' AND s.queue = %(queue)s AND s.pool = '{pool}'
-     AND r.status IN ('queued', 'running', 'waiting')
+     AND r.status IN ('queued', 'running', 'waiting') AND {not_frozen}
    ORDER BY s.priority DESC, s.ready_at LIMIT %({pool})s FOR NO KEY UPDATE OF r, s SKIP LOCKED)
 )"""
+_PICKED = ",".join(
+    _PICK.format(
+        pool=pool,
+        not_frozen=_NOT_FROZEN_IN.format(
+            projects="(SELECT projects FROM frozen)::uuid[]",
+            environments="(SELECT environments FROM frozen)::uuid[]",
+        ),
+    )
+    for pool in ("cpu", "io", "inline")
+)
 
 # Claims ready steps for free slots of each pool. A step whose run is locked by another is left for
 # that one; queued runs become running here.
 CLAIM = f"""
-WITH {",".join(_PICK.format(pool=pool) for pool in ("cpu", "io", "inline"))}, p AS (
+WITH frozen AS MATERIALIZED (
+  SELECT {_FROZEN_PROJECTS} AS projects, {_FROZEN_ENVIRONMENTS} AS environments
+), {_PICKED}, p AS (
   SELECT * FROM picked_cpu UNION ALL SELECT * FROM picked_io
   UNION ALL SELECT * FROM picked_inline
 ), numbered AS (
@@ -243,6 +264,7 @@ DECLARE_EFFECT = """
 WITH mine AS (
   SELECT s.id FROM step s JOIN run r ON r.id = s.run_id
   WHERE s.id = %(step)s AND s.lease = %(lease)s AND s.status = 'running' AND r.end_status = ''
+    /* frozen */
   FOR SHARE OF s),
 said AS (
   -- Of this call, in a run that this one retries, a person said that it happened.
@@ -265,12 +287,13 @@ UNION ALL
 SELECT e.id, e.key, e.state, e.result, e.args_sha256, e.resolution, e.id = %(id)s FROM effect e
 JOIN mine ON mine.id = e.step_id
 WHERE e.ordinal = %(ordinal)s AND NOT (e.resolution = 'redo') AND NOT EXISTS (SELECT 1 FROM new)
-"""
+""".replace("/* frozen */", f"AND {_NOT_FROZEN}")
 
-IS_ENDING = """
-SELECT r.end_status <> '' FROM step s JOIN run r ON r.id = s.run_id
+# Why a call was not declared: the run is to end, or it is frozen, or else the lease is lost.
+IS_ENDING = f"""
+SELECT r.end_status <> '', NOT ({_NOT_FROZEN}) FROM step s JOIN run r ON r.id = s.run_id
 WHERE s.id = %s AND s.lease = %s AND s.status = 'running'
-"""
+"""  # noqa: S608 (constants only)
 
 # What a person said of it meanwhile stands.
 FULFIL_EFFECT = """
@@ -285,11 +308,12 @@ WHERE id = %s
 
 # A call in doubt that did not happen may be made: as DECLARE_EFFECT, and only while nobody has said
 # anything of it.
-REOPEN_EFFECT = """
+REOPEN_EFFECT = f"""
 UPDATE effect e SET state = 'intent' FROM step s JOIN run r ON r.id = s.run_id
 WHERE e.id = %(id)s AND e.state IN ('intent', 'unknown') AND s.id = %(step)s
   AND s.id = e.step_id AND s.lease = %(lease)s AND s.status = 'running' AND r.end_status = ''
-"""
+  AND {_NOT_FROZEN}
+"""  # noqa: S608 (constants only)
 
 # Only under the lease: the intent may be that of another attempt by now.
 WITHDRAW_EFFECT = """
@@ -566,6 +590,34 @@ SELECT DISTINCT workflow_id FROM run WHERE concurrency_key IS NOT NULL AND statu
 LET_IN = """
 UPDATE step SET status = 'ready', reason = '', ready_at = clock_timestamp()
 WHERE run_id = ANY(%s) AND status = 'waiting' AND reason = 'concurrency'
+RETURNING run_id, id, node, queue
+"""
+
+# Freezing. Runs held back by a limit of their workflow are held already.
+TO_HOLD = """
+SELECT r.id FROM environment e JOIN project p ON p.id = e.project_id CROSS JOIN LATERAL (
+  SELECT r.id FROM run r WHERE r.project_id = e.project_id AND r.environment_id = e.id
+    AND r.status IN ('queued', 'running', 'waiting') AND r.end_status = ''
+    AND r.reason <> 'concurrency' LIMIT %(most)s) r
+WHERE p.frozen_at IS NOT NULL OR e.frozen_at IS NOT NULL LIMIT %(most)s
+"""
+HOLD_STEPS = """
+UPDATE step SET status = 'waiting', reason = 'frozen', wake_at = NULL
+WHERE run_id = ANY(%s) AND status = 'ready' RETURNING run_id
+"""
+# Also runs of which only a step is held: it was refused a call and waited when the runs went on.
+TO_LET_GO = f"""
+SELECT h.id, r.started_at IS NOT NULL FROM (
+  SELECT r.id FROM run r WHERE r.status = 'paused' AND r.reason = 'frozen' AND {_NOT_FROZEN}
+  UNION
+  SELECT r.id FROM step s JOIN run r ON r.id = s.run_id
+  WHERE s.status = 'waiting' AND s.reason = 'frozen'
+    AND r.status IN ('queued', 'running', 'waiting', 'paused') AND {_NOT_FROZEN}
+  LIMIT %(most)s) h JOIN run r ON r.id = h.id
+"""  # noqa: S608 (constants only)
+LET_GO_STEPS = """
+UPDATE step SET status = 'ready', reason = '', ready_at = clock_timestamp()
+WHERE run_id = ANY(%s) AND status = 'waiting' AND reason = 'frozen'
 RETURNING run_id, id, node, queue
 """
 

@@ -21,7 +21,7 @@ from runs.dispatch import remember, render_output
 from runs.facts import Facts, LoadedFrontier
 from runs.lifecycle import Ledger, read_rows
 from runs.undecided import undecided_end
-from runs.work import LeaseLost, StepCancelled, StepWork, is_database_away
+from runs.work import LeaseLost, StepCancelled, StepFrozen, StepWork, is_database_away
 
 T = TypeVar("T")
 PATIENCE_SECONDS = 30.0
@@ -67,8 +67,8 @@ class Store:
 
     def declare(self, step: StepWork, ordinal: int, effect: dict[str, Any]) -> dict[str, Any]:
         """Write the intent of an outside effect under the lease, before the call; LeaseLost where
-        the lease is gone, StepCancelled where the run is to end. Returns the row: an older intent
-        of the same call where there is one."""
+        the lease is gone, StepCancelled where the run is to end, StepFrozen where it is frozen.
+        Returns the row: an older intent of the same call where there is one."""
         params = {
             **effect,
             "id": uuid7(),
@@ -82,9 +82,7 @@ class Store:
         rows = self._ask(step, lambda conn: read_rows(conn, sql.DECLARE_EFFECT, params))
         if not rows:
             del step.open_effects[ordinal]
-            lease = [step.id, step.lease]
-            found = self._ask(step, lambda conn: conn.execute(sql.IS_ENDING, lease).fetchone())
-            raise StepCancelled if found and found[0] else LeaseLost
+            raise self._refusal(step)
         if rows[0]["state"] in ("done", "resolved"):
             del step.open_effects[ordinal]
         return rows[0]
@@ -108,9 +106,16 @@ class Store:
         params = {"id": effect_id, "step": step.id, "lease": step.lease}
         if self._ask(step, lambda conn: conn.execute(sql.REOPEN_EFFECT, params).rowcount):
             return
+        raise self._refusal(step)
+
+    def _refusal(self, step: StepWork) -> Exception:
+        """Why no call of a step may be made now."""
         lease = [step.id, step.lease]
         found = self._ask(step, lambda conn: conn.execute(sql.IS_ENDING, lease).fetchone())
-        raise StepCancelled if found and found[0] else LeaseLost
+        is_ending, is_frozen = found or (False, False)
+        if is_ending:
+            return StepCancelled()
+        return StepFrozen() if is_frozen else LeaseLost()
 
     def withdraw(self, step: StepWork, ordinal: int) -> None:
         """The declared effect certainly did not happen: the call was refused before it left."""

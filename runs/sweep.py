@@ -15,6 +15,7 @@ from runs.admission import admit
 from runs.advance import settle, settle_ending
 from runs.dispatch import render_output
 from runs.facts import Facts
+from runs.freezing import hold, let_go
 from runs.lifecycle import Ledger, read_rows
 from runs.rows import LockedRun
 from runs.states import RunStatus
@@ -22,6 +23,8 @@ from runs.store import decide
 
 logger = logging.getLogger(__name__)
 SILENT_SECONDS = 8.0
+# Of runs to be held or let go, in one round.
+MOST_BATCHES = 50
 
 
 class Sweeper:
@@ -45,6 +48,7 @@ class Sweeper:
         if time.monotonic() - self._answering_since >= SILENT_SECONDS:
             self.bury_silent_workers()
         self.recover_orphans()
+        self.freeze_and_thaw()
         self._each(sql.UNDECIDED_RUNS, self._decide)
         self._each(sql.MISSED, self._mend(self._catch_up))
         self._each(sql.OVERDUE_RUNS, self._mend(self._end_overdue))
@@ -81,6 +85,17 @@ class Sweeper:
             release.tell(ledger.groups(), queues or ())
 
         return work
+
+    def freeze_and_thaw(self) -> None:
+        """Runs stand as the freeze switches of their project and environment say."""
+        try:
+            for _ in range(MOST_BATCHES):
+                if not hold(self.conn) and not let_go(self.conn):
+                    return
+        except psycopg.OperationalError:
+            raise
+        except Exception:
+            logger.exception("runs cannot be frozen or thawed")
 
     def ring_waiting(self) -> None:
         """Ring again for steps that have been ready for more than 2 s."""

@@ -22,7 +22,7 @@ from runs.calls import EFFECT_NAMESPACE
 from runs.lifecycle import Ledger
 from runs.models import Effect, Run, Step
 from runs.rows import LockedRun
-from runs.services import change
+from runs.services import change, refuse_frozen_run
 from tools import recovery
 from tools.callables import callable_of
 from tools.calling import prepare
@@ -69,6 +69,7 @@ def begin(effect: Effect, *, actor: Any) -> Undoing:
     """Declare the undoing. 409 where the call is not in doubt any more, is being undone, or the
     tool that undoes it may not be called; what the tool refuses is said as `undo_failed`."""
     run = effect.run
+    refuse_frozen_run(run)
     undoing = _prepared(effect)
     _ask_gate(undoing, run, actor)
 

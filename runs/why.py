@@ -8,6 +8,7 @@ from uuid import UUID
 from agents.models import Instance
 from controlplane.kit.database import query
 from controlplane.kit.ids import parse_uuid
+from projects.freezing import told
 from projects.people import User
 from runs.explain import Moment, OpenStep, QueueFacts, explain
 from runs.models import Run
@@ -53,6 +54,15 @@ FROM unnest(%(ids)s::uuid[], %(queues)s::text[], %(pools)s::text[], %(priorities
   %(since)s::timestamptz[]) AS f(id, queue, pool, priority, ready_at)
 """
 
+# Who froze what these runs are of: the project, else the environment.
+_FROZEN = """
+SELECT r.id, CASE WHEN p.frozen_at IS NULL THEN e.frozen_by ELSE p.frozen_by END,
+  coalesce(p.frozen_at, e.frozen_at),
+  CASE WHEN p.frozen_at IS NULL THEN e.frozen_reason ELSE p.frozen_reason END
+FROM run r JOIN project p ON p.id = r.project_id LEFT JOIN environment e ON e.id = r.environment_id
+WHERE r.id = ANY(%(runs)s) AND (p.frozen_at IS NOT NULL OR e.frozen_at IS NOT NULL)
+"""
+
 _WORKERS = """
 SELECT i.queue, count(*), coalesce(sum(greatest(i.capacity::int - i.in_flight::int, 0)), 0),
   max(a.name)
@@ -80,7 +90,7 @@ def sentence(run: Run) -> str:
     return sentences([run], counted_to=COUNTED_ALONE)[run.pk]
 
 
-def _moments(runs: Iterable[Run], counted_to: int) -> dict[UUID, Moment]:
+def _moments(runs: Sequence[Run], counted_to: int) -> dict[UUID, Moment]:
     ids = [run.pk for run in runs]
     steps: defaultdict[UUID, list[OpenStep]] = defaultdict(list)
     counts: defaultdict[UUID, dict[str, int]] = defaultdict(dict)
@@ -99,7 +109,11 @@ def _moments(runs: Iterable[Run], counted_to: int) -> dict[UUID, Moment]:
         counts[run_id][status] = row[13]
     _place(places, ready, counted_to)
     _name_people([step for found in steps.values() for step in found])
-    return {run_id: Moment(found, counts[run_id]) for run_id, found in steps.items()}
+    moments = {run_id: Moment(found, counts[run_id]) for run_id, found in steps.items()}
+    if frozen := [run.pk for run in runs if run.reason == "frozen"]:
+        for run_id, *who in query(_FROZEN, {"runs": frozen}):
+            moments.setdefault(run_id, Moment()).frozen = told(*who)
+    return moments
 
 
 def _asked(row: Sequence[Any]) -> dict[str, Any] | None:

@@ -56,6 +56,10 @@ class StepCancelled(Exception):
     """The run is being cancelled and the work noticed."""
 
 
+class StepFrozen(Exception):
+    """The project or environment is frozen: the call is made when it is thawed."""
+
+
 class NeedsReconcile(Exception):
     """A call may or may not have happened: its tool's check must tell, where it has one and that
     is worth asking (`may_ask`), else a person. `failure` is how the call ended, where it did."""
@@ -209,6 +213,10 @@ def failed(step: StepWork, exc: Exception) -> Ended | None:
     # A call that may have happened is not repeated, whatever else went wrong.
     if isinstance(exc, NeedsReconcile) or step.is_in_doubt:
         return _in_doubt(step, exc)
+    if isinstance(exc, StepFrozen) or failure.code == "frozen":
+        # Going on is no new attempt.
+        state = {**step.state, "resumed": True}
+        return _ended(step, StepStatus.WAITING, step.spent, reason="frozen", state=state)
     error = {
         "code": failure.code,
         "message": failure.message[:MAX_ERROR_CHARACTERS],

@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from controlplane.kit import pagination
 from projects.services import create_project
+from runs.models import Run
 from tests.support.cast import Api
 
 
@@ -110,6 +111,25 @@ def test_what_cost_nothing_known_comes_last_both_ways(spread, own, monkeypatch):
     html = page.get(f"/runs/?ordering=-cost&project={project.pk}").content.decode()
     places = [html.index(str(run.pk)) for run in (spread[4], spread[6], spread[8], spread[0])]
     assert places == sorted(places)
+
+
+def test_that_there_are_more_than_are_counted_is_not_counted_again_at_once(
+    spread, own, monkeypatch
+):
+    monkeypatch.setattr(pagination, "_many", {})
+
+    def counts(query):
+        with CaptureQueriesContext(connection) as asked:
+            found = pagination.bounded_count(query, most=3)
+        return found, len(asked)
+
+    runs = Run.objects.filter(pk__in=[run.pk for run in spread])
+    assert [counts(runs), counts(runs)] == [((3, False), 1), ((3, False), 0)]
+    few = runs.filter(status="failed")
+    assert [counts(few), counts(few.none())] == [((3, True), 1), ((0, True), 0)]
+    assert counts(few) == ((3, True), 1), "what is counted to its end is always counted"
+    monkeypatch.setattr(pagination, "_many", dict.fromkeys(pagination._many, 0.0))
+    assert counts(runs) == ((3, False), 1), "and the rest again after a while"
 
 
 def test_search_looks_up_workflows_and_people_first(spread, own, project):

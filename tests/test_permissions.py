@@ -5,9 +5,11 @@ that may, and what each other kind of visitor gets follows: a stranger to the pr
 the row says), nobody signed in 401 (a page: to the sign-in), a lower role 403.
 """
 
+import functools
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from http.cookies import SimpleCookie
 from pathlib import Path
 from typing import Any
 
@@ -117,6 +119,8 @@ API: list[Row] = [
     Row("POST", "/projects/{trashed_project}/restore", OWNER, 200),
     Row("POST", "/projects/{project}/archive", ADMIN, 200),
     Row("POST", "/projects/{archived_project}/activate", ADMIN, 200),
+    Row("POST", "/projects/{project}/freeze", OWNER, 200),
+    Row("POST", "/projects/{project}/unfreeze", OWNER, 200),
     Row("GET", "/projects/{archived_project}", VIEWER, 200),
     Row("PATCH", "/projects/{archived_project}", OWNER + 1, 403, {"name": "P"}),
     Row("DELETE", "/projects/{archived_project}", OWNER, 204),
@@ -577,6 +581,10 @@ PAGES: list[Row] = [
     Row("POST", "/reconciliations/{doubt}/done/", OPERATOR, 302),
     Row("GET", "/reconciliations/{doubt}/redo/", OPERATOR, 200),
     Row("POST", "/reconciliations/{doubt}/redo/", OPERATOR, 302),
+    Row("GET", "/freeze/{project}/", OWNER, 200),
+    Row("POST", "/freeze/{project}/", OWNER, 422),
+    Row("GET", "/freeze/{project}/thaw/", OWNER, 200),
+    Row("POST", "/freeze/{project}/thaw/", OWNER, 422),
     Row("GET", "/reconciliations/{doubt}/compensate/", OPERATOR, 200),
     Row("POST", "/reconciliations/{doubt}/compensate/", OPERATOR, 302),
 ]
@@ -643,24 +651,32 @@ def test_the_api_answers_as_the_table_says(
     assert found == [(str(row), {"nobody": 401, **wanted(row)}) for row in rows]
 
 
-def page_client(user: User | None) -> Client:
-    client = Client()
-    if user is not None:
-        client.force_login(user)
-    return client
+def page_clients(cast: dict[str, User]) -> dict[str, Callable[[], Client]]:
+    """Browsers by the name of who is signed in; each call opens it anew, as it was after that."""
+
+    def opened(cookies: SimpleCookie) -> Client:
+        client = Client()
+        client.cookies = SimpleCookie(cookies)
+        return client
+
+    found = {}
+    for name, user in [*cast.items(), ("nobody", None)]:
+        client = Client()
+        if user is not None:
+            client.force_login(user)
+        found[name] = functools.partial(opened, client.cookies)
+    return found
 
 
 @pytest.mark.parametrize("rows", rooms(PAGES))
 def test_pages_answer_as_the_table_says(
     rows: list[Row], world: World, cast: dict[str, User]
 ) -> None:
-    found = []
-    for row in rows:
-        answers = {
-            name: ask(lambda user=user: page_client(user), row, world)
-            for name, user in cast.items()
-        }
-        found.append((str(row), answers | {"nobody": ask(lambda: page_client(None), row, world)}))
+    visitors = page_clients(cast)
+    found = [
+        (str(row), {name: ask(visitor, row, world) for name, visitor in visitors.items()})
+        for row in rows
+    ]
     assert found == [(str(row), {"nobody": row.nobody or 302, **wanted(row)}) for row in rows]
 
 

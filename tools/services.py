@@ -11,6 +11,7 @@ from controlplane.kit import audit, gate
 from controlplane.kit.egress.addresses import host_matches
 from controlplane.kit.errors import DomainError, InvalidInput
 from controlplane.kit.loop import background_loop
+from projects import freezing
 from projects.models import Project, Secret
 from projects.people import User
 from tools import definition, limits, pinned, recovery, servers
@@ -196,6 +197,8 @@ def try_call(tool: Tool, arguments: Any, *, actor: Any) -> dict[str, Any]:
     called = callable_of(tool.current)
     try:
         checked = prepare(called, arguments)
+        if called.effect_class != "read":
+            freezing.refuse_frozen(tool.project)
         _ask(called, checked, actor)
         audit.record(
             "tool.tested",

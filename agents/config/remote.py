@@ -6,15 +6,23 @@ from typing import Any
 from agents.config import checks
 from agents.config.checks import Faults
 
-KEYS = ("protocol", "url", "secret", "output_schema", "timeout_seconds", "max_concurrency")
+KEYS = (
+    "protocol",
+    "url",
+    "health_url",
+    "secret",
+    "output_schema",
+    "timeout_seconds",
+    "max_concurrency",
+)
 PROTOCOLS = ("http", "a2a")
 DEFAULT_TIMEOUT_SECONDS = 60
 DEFAULT_CONCURRENCY = 10
 
 
 def clean_remote(config: Mapping[str, Any], faults: Faults) -> dict[str, Any]:
-    """The configuration with every key present. There are no replicas: what is not ours is capped,
-    not scaled."""
+    """The configuration with every key present, `health_url` only where one is named. There are no
+    replicas: what is not ours is capped, not scaled."""
     checks.unknown(config, KEYS, faults)
     timeout = checks.number(
         config.get("timeout_seconds"), "timeout_seconds", faults, least=1, most=3600
@@ -22,7 +30,8 @@ def clean_remote(config: Mapping[str, Any], faults: Faults) -> dict[str, Any]:
     concurrency = checks.number(
         config.get("max_concurrency"), "max_concurrency", faults, least=1, most=1000, whole=True
     )
-    return {
+    health = checks.url(config.get("health_url"), "health_url", faults)
+    cleaned = {
         "protocol": checks.choice(config.get("protocol", "http"), "protocol", faults, PROTOCOLS),
         "url": checks.url(config.get("url"), "url", faults, required=True),
         "secret": checks.slug(config.get("secret"), "secret", faults),
@@ -30,3 +39,4 @@ def clean_remote(config: Mapping[str, Any], faults: Faults) -> dict[str, Any]:
         "timeout_seconds": timeout or DEFAULT_TIMEOUT_SECONDS,
         "max_concurrency": concurrency or DEFAULT_CONCURRENCY,
     }
+    return {**cleaned, "health_url": health} if health else cleaned

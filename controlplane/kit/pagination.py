@@ -1,10 +1,12 @@
 """Pages of a list: exact counts to 10,000, page numbers to 400, a cursor beyond."""
 
 import base64
+import time
 from collections.abc import Sequence
 from typing import Any
 
 from django.core import signing
+from django.core.exceptions import EmptyResultSet
 from django.db.models import F, Q, QuerySet
 from django.http import Http404
 from rest_framework.pagination import BasePagination
@@ -18,6 +20,10 @@ DEFAULT_SIZE = 25
 LARGEST_SIZE = 200
 LAST_PAGE = 400
 EXACT_TO = 10_000
+REMEMBERED_SECONDS = 30
+MOST_REMEMBERED = 1_000
+# Question → until when it is known to have more rows than are counted.
+_many: dict[str, float] = {}
 
 
 def whole_number(text: str | None, default: int, field: str) -> int:
@@ -29,10 +35,26 @@ def whole_number(text: str | None, default: int, field: str) -> int:
     return int(text[:12])
 
 
-def bounded_count(queryset: QuerySet) -> tuple[int, bool]:
-    """(count, exact): counted up to EXACT_TO rows, then said to be at least that many."""
-    count = queryset.order_by().values("pk")[: EXACT_TO + 1].count()
-    return (EXACT_TO, False) if count > EXACT_TO else (count, True)
+def bounded_count(queryset: QuerySet, most: int = EXACT_TO) -> tuple[int, bool]:
+    """(count, exact): counted up to `most` rows, then said to be at least that many. That there are
+    more is remembered for a while, since only counting so far is slow and the word for it stays
+    true but for a purge."""
+    rows = queryset.order_by().values("pk")[: most + 1]
+    try:
+        sql, params = rows.query.get_compiler(rows.db).as_sql()
+    except EmptyResultSet:
+        return 0, True
+    now = time.monotonic()
+    key = f"{most} {sql} {params}"
+    if _many.get(key, 0.0) > now:
+        return most, False
+    count = rows.count()
+    if count <= most:
+        return count, True
+    if len(_many) >= MOST_REMEMBERED:
+        _many.clear()
+    _many[key] = now + REMEMBERED_SECONDS
+    return most, False
 
 
 def _encode(row: Any, ordering: Sequence[str]) -> str:

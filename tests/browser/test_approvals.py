@@ -18,7 +18,7 @@ from controlplane.kit.ids import uuid7
 from governance import approvals
 for title in json.loads({titles!r}):
     approvals.request(
-        project_id={project!r}, run_id=None, step_id=None, subject="deployment", title=title,
+        project_id={project!r}, run_id=None, step_id=None, subject="step", title=title,
         packet={{"show": "As agreed."}}, arguments={{"to": "ops"}}, due_seconds=3600,
     )
 """

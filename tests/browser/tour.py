@@ -15,6 +15,8 @@ COLLECTIONS = {
     "agents": "/agents",
     "tools": "/tools",
     "servers": "/tool-servers",
+    "connections": "/provider-connections",
+    "prices": "/model-prices",
     "approvals": "/approvals",
     "reconciliations": "/reconciliations",
     "policies": "/policies",

@@ -186,7 +186,8 @@ def test_a_paused_run_finishes_what_runs_and_starts_nothing(house: House, name: 
     run = Run.objects.get(pk=run.pk)
     assert (run.status, house.statuses(run)) == ("paused", {"a": "succeeded", "b": "ready"})
     house.check([run.pk])
-    assert services.resume(run, actor=house.user).status == "running"
+    # By the time of the answer it may have ended.
+    assert services.resume(run, actor=house.user).status in ("running", "succeeded")
     run = house.ended(run)
     assert [e for e, _ in house.events(run) if e.startswith("run.")] == [
         "run.queued",

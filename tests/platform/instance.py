@@ -83,7 +83,7 @@ class Instance:
             )
         return self
 
-    def start(self, seconds: float = 60) -> "Instance":
+    def start(self, seconds: float = 100) -> "Instance":
         """Start it and wait for the line that says it is ready."""
         began = time.monotonic()
         self.launch()

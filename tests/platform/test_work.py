@@ -4,6 +4,7 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -20,8 +21,8 @@ pytestmark = pytest.mark.platform
 
 
 @pytest.fixture(scope="module")
-def instance(running: Instance) -> Instance:
-    return running
+def instance(new_instance: Callable[..., Instance], prepared_data: Callable[[], Path]) -> Instance:
+    return new_instance(prepared_data(), SPARKOPS_DEMO="off").start()
 
 
 @pytest.fixture(scope="module")

@@ -7,8 +7,15 @@ import sys
 from pathlib import Path
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
-# No sandbox: root and containers have none. The rest keeps it from calling out.
-ARGUMENTS = ["--no-sandbox", "--disable-background-networking", "--disable-quic"]
+# No sandbox: root and containers have none. No process that imitates a graphics card, nor one that
+# waits for crashes: they only cost time. The rest keeps it from calling out.
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-crash-reporter",
+    "--disable-background-networking",
+    "--disable-quic",
+]
 SENTENCE = (
     "No Chromium for the browser tests: set CHROMIUM to one, install the package chromium, or "
     "let `.venv/bin/playwright install --with-deps chromium` download it."

@@ -114,7 +114,7 @@ class Client:
         """All steps of a run."""
         return list(self.get(f"/runs/{run_id}/steps", page_size=200).json()["results"])
 
-    def wait(self, run_id: str, seconds: float = 20) -> dict[str, Any]:
+    def wait(self, run_id: str, seconds: float = 60) -> dict[str, Any]:
         """Wait for a run's end; answers the run."""
         deadline = time.monotonic() + seconds
         while (run := self.run(run_id))["status"] not in TERMINAL:

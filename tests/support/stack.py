@@ -1,5 +1,6 @@
 """Real web, worker and ticker processes on a fresh database, driven from a test."""
 
+import fcntl
 import os
 import secrets
 import shutil
@@ -25,25 +26,33 @@ from tests.support.servers import CACHE, KEYS, TestPostgres, TestValkey, reap, w
 
 
 def collected_static(environment: Mapping[str, str]) -> Path:
-    """Static files as production has them, collected once per state of the sources."""
+    """Static files as production has them, collected once per state of the sources, by whichever
+    process of the tests comes first."""
     made = CACHE / f"static-{stamps.static_digest()[:16]}"
-    if not made.exists():
-        unfinished = CACHE / f"data-{os.getpid()}"
-        subprocess.run(
-            [sys.executable, "manage.py", "collectstatic", "--no-input", "--verbosity", "0"],
-            cwd=ROOT,
-            env={
-                **environment,
-                "DJANGO_SETTINGS_MODULE": "controlplane.settings",
-                "SPARKOPS_DATA_DIR": str(unfinished),
-            },
-            check=True,
-        )
-        for old in CACHE.glob("static-*"):
-            shutil.rmtree(old, ignore_errors=True)
-        (unfinished / "static").rename(made)
-        shutil.rmtree(unfinished)
+    CACHE.mkdir(exist_ok=True)
+    with (CACHE / "static.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not made.exists():
+            for old in CACHE.glob("static-*"):
+                shutil.rmtree(old, ignore_errors=True)
+            _collect(environment, made)
     return made
+
+
+def _collect(environment: Mapping[str, str], made: Path) -> None:
+    unfinished = CACHE / f"data-{os.getpid()}"
+    subprocess.run(
+        [sys.executable, "manage.py", "collectstatic", "--no-input", "--verbosity", "0"],
+        cwd=ROOT,
+        env={
+            **environment,
+            "DJANGO_SETTINGS_MODULE": "controlplane.settings",
+            "SPARKOPS_DATA_DIR": str(unfinished),
+        },
+        check=True,
+    )
+    (unfinished / "static").rename(made)
+    shutil.rmtree(unfinished)
 
 
 class Stack:
@@ -81,6 +90,8 @@ class Stack:
             "SPARKOPS_EGRESS_ALLOW": self.demo_url.removeprefix("http://"),
             "SPARKOPS_DEMO_MODEL": "off",
             "SPARKOPS_CONTROL_SOCKET": "",
+            # Fake servers count what they are asked.
+            "SPARKOPS_PROBE_SECONDS": "0",
             "SPARKOPS_RATE": "100000/s",
             "MALLOC_ARENA_MAX": "2",
             **(settings or {}),
@@ -110,7 +121,7 @@ class Stack:
         self.forks = Forks(self.environment, self.folder, self.listener)
         self.pids["template"] = self.forks.start_template()
         self.forks.complete()
-        wait_for(self.forks.poll, 30, "loading the application")
+        wait_for(self.forks.poll, 60, "loading the application")
         self.start_web()
         for number in range(1, self.worker_count + 1):
             self.start_worker(number)
@@ -118,7 +129,7 @@ class Stack:
         self.wait_ready()
         return self
 
-    def wait_ready(self, seconds: float = 30) -> None:
+    def wait_ready(self, seconds: float = 60) -> None:
         """Wait until the web process says that it is ready."""
         wait_for(
             lambda: health.status(ports.LOOPBACK, self.port) == 200,

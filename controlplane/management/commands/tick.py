@@ -16,6 +16,7 @@ from analytics import exports, queries
 from controlplane.fleet_thread import FleetLoop
 from controlplane.kit import bulk_jobs
 from controlplane.kit.database import conninfo
+from controlplane.probe_thread import ProbeLoop
 from controlplane.retention_thread import RetentionLoop
 from governance import approvals
 from runs import pull_sweep, questions
@@ -46,6 +47,9 @@ class Command(BaseCommand):
             fleet.start()
         retention = RetentionLoop()
         retention.start()
+        probes = ProbeLoop()
+        if settings.SPARKOPS_PROBE_SECONDS:
+            probes.start()
         while not stopping.is_set():
             try:
                 with psycopg.connect(conninfo(by_key=True), autocommit=True) as conn:
@@ -54,6 +58,7 @@ class Command(BaseCommand):
                 logger.warning("database away, will try again: %s", exc)
                 stopping.wait(0.5)
         retention.stop()
+        probes.stop()
         if fleet is not None:
             fleet.stop()
 

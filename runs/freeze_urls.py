@@ -1,0 +1,11 @@
+"""The pages of the freeze switch."""
+
+from django.urls import path
+
+from runs import freeze_views as views
+
+app_name = "freeze"
+urlpatterns = [
+    path("<uuid:pk>/", views.FreezeDialog.as_view(), name="freeze"),
+    path("<uuid:pk>/thaw/", views.ThawDialog.as_view(), name="thaw"),
+]
