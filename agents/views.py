@@ -35,7 +35,7 @@ class AgentList(ListView):
         Column("status", "Status", kind="status"),
         Column("config.provider", "Provider"),
         Column("config.model", "Model"),
-        Column("version", "Version", kind="count"),
+        Column("version", "Version", kind="count", narrow="wide-only"),
         Column("tags", "Tags", kind="tags", narrow="wide-only"),
         Column("updated_at", "Changed", kind="ago", sort="updated_at"),
     )

@@ -67,7 +67,8 @@ def _freeze(request: HttpRequest) -> dict[str, Any]:
     else:
         label, why = (f"Frozen: {', '.join(held)}" if held else ""), ""
     may = project is not None and request.user.has_perm("projects.freeze_project", project)
-    return {"label": label, "why": why, "may": may}
+    is_whole = project is not None and project.frozen_at is not None
+    return {"label": label, "why": why, "may": may, "whole": is_whole}
 
 
 # Entries that show a number: the template that draws it, and who counts.

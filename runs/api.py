@@ -1,6 +1,6 @@
 """The routes of runs."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 from uuid import UUID
 
@@ -165,25 +165,21 @@ class RunViewSet(ScopedViewSet):
     @action(detail=True, methods=["post"])
     def retry(self, request: Request, pk: str = "") -> Response:
         """A new run from the failed step, a node or the start."""
-        run = self.get_object()
-        body = RetrySerializer(data=request.data)
-        body.is_valid(raise_exception=True)
-        key = checked_key(request.headers.get("Idempotency-Key"))
-        new, is_new = services.retry(
-            run, actor=request.user, idempotency_key=key, **body.validated_data
-        )
-        return self.whole_answer(new, status.HTTP_201_CREATED if is_new else status.HTTP_200_OK)
+        return self._go_on(RetrySerializer, services.retry)
 
     @extend_schema(request=ForkSerializer, responses={201: RunSerializer})
     @action(detail=True, methods=["post"])
     def fork(self, request: Request, pk: str = "") -> Response:
         """Another run from a step of this one; what lies before it is copied."""
+        return self._go_on(ForkSerializer, services.fork)
+
+    def _go_on(self, body_class: Any, perform: Callable[..., tuple[Run, bool]]) -> Response:
         run = self.get_object()
-        body = ForkSerializer(data=request.data)
+        body = body_class(data=self.request.data)
         body.is_valid(raise_exception=True)
-        key = checked_key(request.headers.get("Idempotency-Key"))
-        new, is_new = services.fork(
-            run, actor=request.user, idempotency_key=key, **body.validated_data
+        key = checked_key(self.request.headers.get("Idempotency-Key"))
+        new, is_new = perform(
+            run, actor=self.request.user, idempotency_key=key, **body.validated_data
         )
         return self.whole_answer(new, status.HTTP_201_CREATED if is_new else status.HTTP_200_OK)
 

@@ -4,10 +4,12 @@ from typing import Any
 
 from django import forms
 from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
 
 from controlplane.kit.dialogs import FormDialog
 from controlplane.kit.forms import DialogForm
 from controlplane.kit.fragments import announce_done
+from controlplane.kit.views import KitView
 from projects.freezing import LONGEST_REASON, sentence
 from projects.models import Environment, Project
 from runs import freezing
@@ -54,6 +56,16 @@ class FreezeForm(SwitchForm):
         max_length=LONGEST_REASON,
         help_text="Everybody who asks why a run does not go on reads this.",
     )
+
+
+class FreezeState(KitView):
+    """What of the current project is frozen, for the top bar; fetches itself anew."""
+
+    model = Project
+
+    def get(self, request: HttpRequest) -> HttpResponse:
+        """That part of the bar alone."""
+        return render(request, "kit/_freeze.html")
 
 
 class FreezeDialog(FormDialog):

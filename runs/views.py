@@ -1,9 +1,9 @@
 """The pages of runs: list, start, cancel, retry, pause, resume. The run's own page: runs.page."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
-from typing import Any
+from typing import Any, ClassVar
 
 from django.db.models import Count, QuerySet
 from django.http import HttpResponse
@@ -191,48 +191,43 @@ class RunCancel(RunDialog):
         return "The run is being stopped." if not row.is_terminal else "The run was cancelled."
 
 
-class RunRetry(RunDialog):
+class GoOnDialog(RunDialog):
+    """A new run that hangs on this one; subclasses name the verb, its service and what is said."""
+
+    perform: ClassVar[Callable[..., tuple[Run, bool]]]
+    told: ClassVar[str]
+
+    def get_title(self) -> str:
+        """Names the run."""
+        return f"{self.submit} {self.row}"
+
+    def save(self, form: RetryForm | ForkForm) -> Run:
+        """By the same service as the API."""
+        return type(self).perform(self.row, actor=self.request.user, **form.arguments())[0]
+
+    def done(self, row: Run) -> HttpResponse:
+        """To the new run."""
+        return announce_done(self.request, self.told, go_to=row.get_absolute_url())
+
+
+class RunRetry(GoOnDialog):
     """Doing an ended run again."""
 
     verb = "retry"
     form_class = RetryForm
     submit = "Retry"
-
-    def get_title(self) -> str:
-        """Names the run."""
-        return f"Retry {self.row}"
-
-    def save(self, form: RetryForm) -> Run:
-        """A new run that hangs on this one."""
-        return services.retry(self.row, actor=self.request.user, **form.arguments())[0]
-
-    def done(self, row: Run) -> HttpResponse:
-        """To the new run."""
-        return announce_done(
-            self.request, "A new run goes on from there.", go_to=row.get_absolute_url()
-        )
+    perform = staticmethod(services.retry)
+    told = "A new run goes on from there."
 
 
-class RunFork(RunDialog):
+class RunFork(GoOnDialog):
     """Another run from one of its steps."""
 
     verb = "fork"
     form_class = ForkForm
     submit = "Fork"
-
-    def get_title(self) -> str:
-        """Names the run."""
-        return f"Fork {self.row}"
-
-    def save(self, form: ForkForm) -> Run:
-        """A new run that hangs on this one."""
-        return services.fork(self.row, actor=self.request.user, **form.arguments())[0]
-
-    def done(self, row: Run) -> HttpResponse:
-        """To the new run."""
-        return announce_done(
-            self.request, "A fork of the run goes on from there.", go_to=row.get_absolute_url()
-        )
+    perform = staticmethod(services.fork)
+    told = "A fork of the run goes on from there."
 
 
 class RunPause(ActionView):

@@ -10,6 +10,8 @@ from django.test import RequestFactory
 
 from controlplane.gallery import SPECIMENS, rendered
 from controlplane.gallery.samples import HOSTILE
+from controlplane.kit.tables import Verb
+from controlplane.templatetags.menus import row_menu
 
 ROOT = Path(__file__).resolve().parent.parent
 COMPONENTS = ROOT / "templates" / "components"
@@ -98,3 +100,14 @@ def test_icons_named_in_templates_exist_in_the_sprite():
     for path in (ROOT / "templates").rglob("*.html"):
         for name in re.findall(r'\{% icon "([^"]+)"', path.read_text()):
             assert name in known, f"{path.name}: {name}"
+
+
+def test_a_row_menu_ends_with_what_cannot_be_taken_back():
+    verbs = [Verb("Delete", "/d/", danger=True), Verb("Edit", "/e/"), Verb("Test", "/t/")]
+    html = row_menu("one", "Actions", verbs)
+    assert html.index("Edit") < html.index("Test") < html.index("Delete")
+    risky = row_menu("<b>", '"Actions"', [Verb("<i>", "/x?a=1&b=2", post=True)], '"token')
+    assert "<b>" not in risky
+    assert "&lt;i&gt;" in risky
+    assert 'action="/x?a=1&amp;b=2"' in risky
+    assert "&quot;token" in risky

@@ -581,6 +581,7 @@ PAGES: list[Row] = [
     Row("POST", "/reconciliations/{doubt}/done/", OPERATOR, 302),
     Row("GET", "/reconciliations/{doubt}/redo/", OPERATOR, 200),
     Row("POST", "/reconciliations/{doubt}/redo/", OPERATOR, 302),
+    Row("GET", "/freeze/state/", ANYONE, 200),
     Row("GET", "/freeze/{project}/", OWNER, 200),
     Row("POST", "/freeze/{project}/", OWNER, 422),
     Row("GET", "/freeze/{project}/thaw/", OWNER, 200),

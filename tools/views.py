@@ -48,7 +48,7 @@ class ToolList(ListView):
         Column("shown", "Status", kind="status", narrow="side"),
         Column("effect_class", "If repeated"),
         Column("stakes", "Stakes"),
-        Column("version", "Version", kind="count"),
+        Column("version", "Version", kind="count", narrow="wide-only"),
         Column("tags", "Tags", kind="tags", narrow="wide-only"),
         Column("updated_at", "Changed", kind="ago", sort="updated_at"),
     )

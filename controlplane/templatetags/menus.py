@@ -31,9 +31,11 @@ def _item(item: Any, token: str) -> str:
 def row_menu(id: Any, label: str, items: Sequence[Any], csrf_token: str = "") -> SafeString:
     """A button and the popover it opens; `id` is unique on the page."""
     key, words = safe(id), safe(label)
+    # What cannot be taken back stands last, where no finger falls first.
+    ordered = sorted(items, key=lambda item: bool(_read(item, "danger")))
     return SafeString(
         f'<button class="icon-button small quiet" type="button" popovertarget="menu-{key}"'
         f' aria-label="{words}">{icon("dots")}</button>'
         f'<div popover id="menu-{key}" class="to-left" aria-label="{words}">'
-        f"{''.join(_item(item, csrf_token) for item in items)}</div>"
+        f"{''.join(_item(item, csrf_token) for item in ordered)}</div>"
     )

@@ -82,6 +82,7 @@ def test_the_top_bar_tells_everybody_and_lets_the_owner_turn_it(web, own, vic, p
     assert "Nothing new starts" in dialog
     answer = web(own).post(url, {"where": str(project.pk), "reason": "stop"}, **HTMX)
     assert answer.status_code == 204
+    assert f'href="{url}"' not in web(own).get("/freeze/state/", **HTMX).content.decode()
     for user in (own, vic):
         html = web(user).get("/tools/").content.decode()
         assert "frozen by Own at" in html

@@ -269,12 +269,22 @@
     for (const button of document.querySelectorAll('form [data-busy]')) button.removeAttribute('data-busy');
   });
 
+  // On a narrow screen the tab one is at may lie beyond the edge.
+  function unhideTab() {
+    const tab = document.querySelector('.tabs [aria-current]');
+    const strip = tab?.closest('.tabs');
+    if (!strip || strip.scrollWidth <= strip.clientWidth) return;
+    strip.scrollLeft = tab.offsetLeft - strip.offsetLeft - (strip.clientWidth - tab.offsetWidth) / 2;
+  }
+
   for (const element of box()?.children ?? []) stayFor(element);
   lift();
+  unhideTab();
   setInterval(freshen, 10_000);
   setInterval(count, 500);
   freshen();
   document.body.addEventListener('htmx:load', freshen);
+  document.body.addEventListener('htmx:load', unhideTab);
   document.body.addEventListener('toast', (event) => toast(event.detail));
 
   window.SparkOps = { toast, say, icon, make };
