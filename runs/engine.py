@@ -156,14 +156,15 @@ class Engine:
             time.sleep(0.02)
         return not self.working
 
-    def stop(self) -> None:
-        """End the threads; work still in hand is abandoned."""
+    def stop(self, timeout_seconds: float = 5) -> None:
+        """End the threads; work still in hand is abandoned. A statement under way is waited for so
+        long."""
         for step in list(self.working.values()):
             step.is_abandoned = True
             step.stop.set()
         self._stopping.set()
         self.wake()
-        self._thread.join(5)
+        self._thread.join(timeout_seconds)
         self.logs.stop()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._pool.shutdown(wait=False, cancel_futures=True)
