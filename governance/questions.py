@@ -65,7 +65,8 @@ def carry_out(sender: Any, approval: Approval, **kwargs: Any) -> None:
     """Do what was approved, or write down why not, in the transaction of the decision: an error
     undoes the decision and reaches who made it."""
     answered = ANSWERED.get(approval.subject)
-    if answered is None:
+    # Without a key it was not asked here.
+    if answered is None or not approval.key:
         return
     words = approvals.outcome(approval)
     answered(

@@ -6,7 +6,7 @@ run meanwhile the guard refuses, and the same decision is taken again under the 
 """
 
 from collections import defaultdict
-from collections.abc import Container
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 from uuid import UUID
@@ -86,11 +86,11 @@ class Dispatcher:
         self.queue_name = queue_name
 
     def claim(
-        self, conn: psycopg.Connection, *, cpu: int, io: int
+        self, conn: psycopg.Connection, free: Mapping[str, int]
     ) -> tuple[list[Claimed], set[UUID]]:
-        """Lease ready steps for free slots: one statement, one commit. Returns them and the runs
-        that begin here."""
-        params = {"queue": self.queue_name, "worker": self.worker_id, "cpu": cpu, "io": io}
+        """Lease ready steps for the free slots of each pool: one statement, one commit. Returns
+        them and the runs that begin here."""
+        params = {"queue": self.queue_name, "worker": self.worker_id, **free}
         with cursor_of(conn, dict_row) as cursor:
             rows = cursor.execute(sql.CLAIM, params).fetchall()
         new_runs = {row["run_id"] for row in rows if row["is_new"]}

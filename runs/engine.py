@@ -3,7 +3,8 @@
 One thread owns the database side: it collects the ends of steps, commits them together with what
 follows and with new claims, and hands the claimed steps out. While one commit is under way the
 next ends gather, so that under load many steps share a commit and an idle engine waits for nobody.
-Work runs on threads (`cpu`) or on one event loop (`io`); neither holds a database connection.
+Work runs on threads (`cpu`), on one event loop (`io`), or at once (`inline`); none of it holds a
+database connection.
 """
 
 import asyncio
@@ -11,6 +12,7 @@ import logging
 import queue
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from types import ModuleType
@@ -48,6 +50,7 @@ CHAIN_STEPS = 100
 CHAIN_SECONDS = 1.0
 MOST_CHAINS = 5_000
 BATCH = 64
+INLINE_SLOTS = 100
 UNWRITABLE = "output_not_storable"
 _WAKE = object()
 # What a step hands to the database thread: its end, or None where it is another's.
@@ -55,10 +58,11 @@ Post = tuple[StepWork, Ended | None]
 
 
 class Slots:
-    """Free places of the two pools. Touched by the database thread only."""
+    """Free places of the pools. Touched by the database thread only. What is over at once has
+    places of its own, so that it shares commits with more of its kind than there are threads."""
 
     def __init__(self, cpu: int, io: int) -> None:
-        self.size = {"cpu": cpu, "io": io}
+        self.size = {"cpu": cpu, "io": io, "inline": INLINE_SLOTS}
         self.free = dict(self.size)
 
     def recount(self, occupied: Iterable[StepWork]) -> None:
@@ -152,14 +156,15 @@ class Engine:
             time.sleep(0.02)
         return not self.working
 
-    def stop(self) -> None:
-        """End the threads; work still in hand is abandoned."""
+    def stop(self, timeout_seconds: float = 5) -> None:
+        """End the threads; work still in hand is abandoned. A statement under way is waited for so
+        long."""
         for step in list(self.working.values()):
             step.is_abandoned = True
             step.stop.set()
         self._stopping.set()
         self.wake()
-        self._thread.join(5)
+        self._thread.join(timeout_seconds)
         self.logs.stop()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._pool.shutdown(wait=False, cancel_futures=True)
@@ -260,17 +265,17 @@ class Engine:
             self._wants_claim = True
 
     def _claim(self, conn: psycopg.Connection) -> list[Claimed]:
-        cpu, io = max(self.slots.free["cpu"], 0), max(self.slots.free["io"], 0)
-        if cpu == 0 and io == 0:
+        free = {pool: max(places, 0) for pool, places in self.slots.free.items()}
+        if not any(free.values()):
             return []
-        found, new_runs = self.dispatcher.claim(conn, cpu=cpu, io=io)
+        found, new_runs = self.dispatcher.claim(conn, free)
         for step in found:
             self.slots.take(step.pool)
         for run_id in new_runs:
             self._chains[run_id] = (0, time.monotonic())
         # As many as asked for: there may be more, so ask again when a slot is free.
-        got_cpu = sum(step.pool == "cpu" for step in found)
-        self._wants_claim = got_cpu >= cpu or len(found) - got_cpu >= io
+        got = Counter(step.pool for step in found)
+        self._wants_claim = any(got[pool] >= places for pool, places in free.items())
         return found
 
     @property
@@ -297,7 +302,7 @@ class Engine:
             if queue_name == self.queue_name:
                 self._wants_claim = True
                 self.wake()
-            if queue_name != self.queue_name or self.slots.free["cpu"] <= 0:
+            if queue_name != self.queue_name or min(self.slots.free.values()) <= 0:
                 ring("wake", queue_name, times=min(times, 8))
         if outcome.undecided:
             self._decide(outcome.undecided)

@@ -90,7 +90,7 @@ class Heart:
             for step in list(self.engine.working.values()):
                 if silent > GIVE_UP_SECONDS:
                     self.engine.abandon(step)
-                elif step.pool == "cpu" and step.overran(now):
+                elif step.pool != "io" and step.overran(now):
                     self.engine.expire(step)
 
     def _beat(self) -> None:

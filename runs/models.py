@@ -258,7 +258,7 @@ class Step(models.Model):
     deps_left = models.IntegerField(default=0)
     deps_taken = models.IntegerField(default=0)
     queue = models.CharField(max_length=60, default="shared")
-    pool = models.CharField(max_length=3, default="cpu")
+    pool = models.CharField(max_length=6, default="cpu")
     priority = models.SmallIntegerField(default=0)
     ready_at = models.DateTimeField(null=True)
     wake_at = models.DateTimeField(null=True)

@@ -75,7 +75,7 @@ def _pin_asked(
 @lru_cache(maxsize=5_000)
 def _pool(version_id: UUID, kind: str) -> str:
     config = query(sql.TOOL_CONFIG, [version_id])[0][0]
-    return "io" if tool_kind(kind).pool(config) == "io" else "cpu"
+    return str(tool_kind(kind).pool(config))
 
 
 @lru_cache(maxsize=1_000)
@@ -88,11 +88,14 @@ def _tools(project_id: UUID, slugs: frozenset[str]) -> dict[str, Any]:
     if not slugs:
         return {}
     found = {}
-    for slug, tool_id, status, kind, version_id in query(sql.PIN_TOOLS, [project_id, list(slugs)]):
+    rows = query(sql.PIN_TOOLS, [project_id, list(slugs)])
+    for slug, tool_id, status, kind, version_id, is_free in rows:
         if status == "inactive":
             raise DomainError(f"The tool {slug} is inactive.", code="tool_inactive")
         if version_id is not None:
             pool = _pool(version_id, kind)
+            if pool == "inline" and not is_free:
+                pool = "cpu"  # it declares its effect, or waits for its turn
             found[slug] = {"version": str(version_id), "tool": str(tool_id), "pool": pool}
             if kind == "agent":
                 found[slug]["asks"] = _asked(version_id)

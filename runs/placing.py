@@ -9,6 +9,8 @@ from runs.states import StepStatus
 from workflows.graph import Graph, Node
 
 SHARED_QUEUE = "shared"
+# Kinds that are over in microseconds: they take no slot from steps that are not.
+INLINE_KINDS = frozenset({"transform", "decision", "fail", "wait", "form", "loop"})
 
 
 def place(node: Node, pins: Mapping[str, Any]) -> dict[str, Any]:
@@ -21,7 +23,8 @@ def place(node: Node, pins: Mapping[str, Any]) -> dict[str, Any]:
     if node.kind == "agent":
         pinned = pins["agents"][node.fields["agent"]]
         return {"queue": pinned["queue"], "pool": "io", "tool": None, "agent": pinned["agent"]}
-    return {"queue": SHARED_QUEUE, "pool": "cpu", "tool": None, "agent": None}
+    pool = "inline" if node.kind in INLINE_KINDS else "cpu"
+    return {"queue": SHARED_QUEUE, "pool": pool, "tool": None, "agent": None}
 
 
 def step_row(

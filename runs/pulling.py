@@ -195,7 +195,7 @@ def lease(worker: Instance, most: int) -> list[Task]:
             return []
         facts = Facts()
         dispatcher = Dispatcher(facts, worker.pk, worker.queue)
-        claimed, _ = dispatcher.claim(conn, cpu=0, io=free)
+        claimed, _ = dispatcher.claim(conn, {"cpu": 0, "io": free, "inline": 0})
         tasks = []
         for each in claimed:
             step = _step(conn, facts, each)

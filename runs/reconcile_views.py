@@ -37,7 +37,7 @@ def words_for(effect: Effect, may: Any) -> list[Verb]:
     if not effect.is_open or not may("reconcile", effect):
         return []
     verbs = [
-        Verb("It was undone", _url("compensate", effect), icon="arrow-back-up", dialog=True),
+        Verb("Undo it", _url("compensate", effect), icon="arrow-back-up", dialog=True),
         Verb("It happened", _url("done", effect), icon="check", dialog=True, kind="primary"),
     ]
     if effect.step.status == "waiting":
@@ -187,11 +187,11 @@ class ReconcileRedo(WordDialog):
 
 
 class ReconcileCompensate(WordDialog):
-    """It was undone."""
+    """It is undone, or was."""
 
     form_class = CompensateForm
     title = "Undo it?"
-    submit = "It is undone"
+    submit = "Undo it"
 
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         """A tool that undoes is called between two commits, so outside of a transaction."""

@@ -163,30 +163,40 @@ SELECT id, created_at, deadline_at FROM r
 # Of a run: neither its project nor its environment is frozen. Both lists are nearly always empty
 # and read once a statement. It is put as a question for null because the planner takes that to be
 # nearly always so, as it is; "not in the list" it would take for rare, and read the whole queue.
-_NOT_FROZEN = """nullif(
-    r.project_id = ANY (ARRAY(SELECT id FROM project WHERE frozen_at IS NOT NULL))
-    OR r.environment_id = ANY (ARRAY(SELECT id FROM environment WHERE frozen_at IS NOT NULL)),
-    true) IS NOT NULL"""
+_NOT_FROZEN_IN = """nullif(
+  r.project_id = ANY ({projects}) OR r.environment_id = ANY ({environments}), true) IS NOT NULL"""
+_FROZEN_PROJECTS = "ARRAY(SELECT id FROM project WHERE frozen_at IS NOT NULL)"
+_FROZEN_ENVIRONMENTS = "ARRAY(SELECT id FROM environment WHERE frozen_at IS NOT NULL)"
+_NOT_FROZEN = _NOT_FROZEN_IN.format(projects=_FROZEN_PROJECTS, environments=_FROZEN_ENVIRONMENTS)
+
+_PICK = """
+picked_{pool} AS MATERIALIZED (
+  (SELECT s.id, s.run_id, s.node, s.position, s.attempt, r.status AS run_status, r.last_seq,
+          r.project_id, r.workflow_id
+   FROM step s JOIN run r ON r.id = s.run_id
+   WHERE s.status = 'ready' AND s.queue = %(queue)s AND s.pool = '{pool}'
+     AND r.status IN ('queued', 'running', 'waiting') AND {not_frozen}
+   ORDER BY s.priority DESC, s.ready_at LIMIT %({pool})s FOR NO KEY UPDATE OF r, s SKIP LOCKED)
+)"""
+_PICKED = ",".join(
+    _PICK.format(
+        pool=pool,
+        not_frozen=_NOT_FROZEN_IN.format(
+            projects="(SELECT projects FROM frozen)::uuid[]",
+            environments="(SELECT environments FROM frozen)::uuid[]",
+        ),
+    )
+    for pool in ("cpu", "io", "inline")
+)
 
 # Claims ready steps for free slots of each pool. A step whose run is locked by another is left for
 # that one; queued runs become running here.
-CLAIM = """
-WITH picked AS MATERIALIZED (
-  (SELECT s.id, s.run_id, s.node, s.position, s.attempt, r.status AS run_status, r.last_seq,
-          r.project_id, r.workflow_id
-   FROM step s JOIN run r ON r.id = s.run_id
-   WHERE s.status = 'ready' AND s.queue = %(queue)s AND s.pool = 'cpu'
-     AND r.status IN ('queued', 'running', 'waiting')/* frozen */
-   ORDER BY s.priority DESC, s.ready_at LIMIT %(cpu)s FOR NO KEY UPDATE OF r, s SKIP LOCKED)
-), picked_io AS MATERIALIZED (
-  (SELECT s.id, s.run_id, s.node, s.position, s.attempt, r.status AS run_status, r.last_seq,
-          r.project_id, r.workflow_id
-   FROM step s JOIN run r ON r.id = s.run_id
-   WHERE s.status = 'ready' AND s.queue = %(queue)s AND s.pool = 'io'
-     AND r.status IN ('queued', 'running', 'waiting')/* frozen */
-   ORDER BY s.priority DESC, s.ready_at LIMIT %(io)s FOR NO KEY UPDATE OF r, s SKIP LOCKED)
-), p AS (
-  SELECT * FROM picked UNION ALL SELECT * FROM picked_io
+CLAIM = f"""
+WITH frozen AS MATERIALIZED (
+  SELECT {_FROZEN_PROJECTS} AS projects, {_FROZEN_ENVIRONMENTS} AS environments
+), {_PICKED}, p AS (
+  SELECT * FROM picked_cpu UNION ALL SELECT * FROM picked_io
+  UNION ALL SELECT * FROM picked_inline
 ), numbered AS (
   SELECT p.*, row_number() OVER (PARTITION BY run_id ORDER BY position)
     + (run_status <> 'running')::int AS nth FROM p
@@ -226,7 +236,7 @@ WITH picked AS MATERIALIZED (
 SELECT t.*, (n.run_status = 'queued') AS is_new, r.project_id, r.workflow_id, r.version_id,
   r.status, r.end_status, r.reason, r.last_seq, r.open_steps, r.busy_steps, r.priority, r.was
 FROM taken t JOIN numbered n ON n.id = t.id JOIN started r ON r.id = t.run_id
-""".replace("/* frozen */", f" AND {_NOT_FROZEN}")
+"""  # noqa: S608 (constants only)
 
 RUN_FACTS = """
 SELECT r.id, r.project_id, r.workflow_id, r.workflow_version_id AS version_id, r.input, r.pins,
@@ -635,7 +645,8 @@ WHERE w.id = %(workflow)s AND w.deleted_at IS NULL AND p.deleted_at IS NULL
 """
 
 PIN_TOOLS = """
-SELECT slug, id, status, kind, current_id FROM tool
+SELECT slug, id, status, kind, current_id,
+  effect_class = 'read' AND rate_limit IS NULL FROM tool
 WHERE project_id = %s AND slug = ANY(%s) AND deleted_at IS NULL
 """
 

@@ -134,11 +134,14 @@ def test_a_clean_configuration_stays_as_it_is():
 
 json = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=9),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=9), inner),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=9), inner, max_size=3)
+    ),
     max_leaves=9,
 )
 keys = st.sampled_from(
     (
+        "connection",
         "provider",
         "base_url",
         "model",
@@ -150,13 +153,14 @@ keys = st.sampled_from(
         "limits",
         "timeout_seconds",
         "url",
+        "health_url",
         "entrypoint",
         "protocol",
     )
 )
 
 
-@given(st.sampled_from(("model", "remote", "worker")), st.dictionaries(keys, json))
+@given(st.sampled_from(("model", "remote", "worker")), st.dictionaries(keys, json, max_size=6))
 def test_nothing_breaks_the_check_itself(kind, config):
     try:
         cleaned = clean(kind, config)

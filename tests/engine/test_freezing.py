@@ -128,10 +128,10 @@ def test_a_claim_takes_nothing_that_is_frozen_even_before_its_run_is_held(house:
     worker.engine.may_claim = False
     with psycopg.connect(conninfo(), autocommit=True) as conn:
         dispatcher = Dispatcher(Facts(), worker.instance.pk, "shared")
-        claimed, _ = dispatcher.claim(conn, cpu=50, io=50)
+        claimed, _ = dispatcher.claim(conn, {"cpu": 50, "io": 50, "inline": 50})
         assert run.pk not in {each.run_id for each in claimed}
         Project.objects.filter(pk=house.project.pk).update(frozen_at=None)
-        claimed, _ = dispatcher.claim(conn, cpu=50, io=50)
+        claimed, _ = dispatcher.claim(conn, {"cpu": 50, "io": 50, "inline": 50})
         assert run.pk in {each.run_id for each in claimed}
 
 
@@ -189,7 +189,7 @@ def test_32_threads_turn_the_switch_and_every_run_ends(house: House, name: str) 
     with ThreadPoolExecutor(32) as pool:
         list(pool.map(one, range(96)))
     thawed(house)
-    house.ended(*made, seconds=30)
+    house.ended(*made)
     assert all(functions.CALLS[f"{name}-{n}"] == 1 for n in range(40))
     assert set(
         Run.objects.filter(pk__in=[r.pk for r in made]).values_list("status", flat=True)

@@ -13,7 +13,10 @@ from runs import statements as sql
 LARGE = re.compile(r"Seq Scan on (step|run|event|attempt|effect|log_line|checkpoint)\b")
 
 ASKED = {
-    "claim": (sql.CLAIM, {"queue": "shared", "worker": uuid4(), "cpu": 16, "io": 200}),
+    "claim": (
+        sql.CLAIM,
+        {"queue": "shared", "worker": uuid4(), "cpu": 16, "io": 200, "inline": 100},
+    ),
     "held": (sql.HELD_BY_WORKER, [uuid4()]),
     "orphans": (sql.ORPHANS, None),
     "due": (sql.DUE_RUNS, None),
