@@ -262,7 +262,7 @@ def test_every_word_has_its_audit_row(ask: Ask, ana: User, ada: User) -> None:
 
 
 def test_events_of_a_question_without_a_run_are_written_here(ask: Ask, ana: User) -> None:
-    approval = approve(ask(run_id=None, step_id=None, subject="deployment"), ana)
+    approval = approve(ask(run_id=None, step_id=None, subject="promotion"), ana)
     rows = Event.objects.filter(subject_id=approval.pk).order_by("seq")
     assert [e.type for e in rows] == ["approval.requested", "approval.decided"]
     with_run = approve(ask(), ana)
