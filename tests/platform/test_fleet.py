@@ -117,7 +117,7 @@ def test_scaling_out_and_in_starts_loads_drains_and_stops_real_processes(
     assert len(deployed.workers(runs)) >= 2
     (left,) = deployed.stands(1)
     wait_for(lambda: len(deployed.history("instance_stopped")) >= 4, 15, "the ends are told")
-    assert still_alive(pids) == [left["pid"]]
+    wait_for(lambda: still_alive(pids) == [left["pid"]], 15, "the ends of the processes")
     assert deployed.history("instance_draining")[0]["reason"] == "1 are wanted"
     scaled = deployed.history("scaled")[0]
     assert (scaled["reason"], scaled["actor"]) == ("4 → 1 by hand", "Ana")
