@@ -9,7 +9,7 @@ from tests.support import session
 pytest_plugins = ["tests.support.fixtures", "tests.support.cast"]
 
 
-DATABASE_FIXTURES = {"db", "transactional_db", "stack"}
+DATABASE_FIXTURES = {"db", "transactional_db", "stack", "engine_database"}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
