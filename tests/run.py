@@ -23,6 +23,9 @@ OLDEST = "15"
 OF_SQL = ("runs", "analytics", "governance", "projects")
 PYTEST = [sys.executable, "-m", "pytest", "-q", "--no-header", "--durations=5"]
 UNWANTED = {"DATABASE_URL", "REDIS_URL", "PYTHONDONTWRITEBYTECODE", "SPARKOPS_DATA_DIR", "PORT"}
+# Together they execute the engine's statements; what else its tests show depends on no version.
+ENGINE_SQL = ("bodies", "checkable", "children", "fork", "freezing", "limits", "logs", "plans",
+              "queues", "reconcile", "retention", "retry", "undoing")  # fmt: skip
 # One more than there are cores: a test of real processes waits for them a third of its time.
 AT_ONCE = (os.cpu_count() or 1) + 1
 _OUTPUT = threading.Lock()
@@ -135,7 +138,7 @@ def check() -> list[Job]:
 
 def unit() -> list[Job]:
     """Everything without a mark."""
-    marks = "not (contract or platform or browser or chaos or scale)"
+    marks = "not (contract or platform or browser or chaos or scale or quiet)"
     permissions = "tests/test_permissions.py"
     engine = sorted(str(file.relative_to(ROOT)) for file in ROOT.glob("tests/engine/test_*.py"))
     settings = configparser.ConfigParser(interpolation=None)
@@ -181,10 +184,11 @@ def postgres_15() -> list[Job]:
     if binaries is None:
         say(f"PostgreSQL {OLDEST} is not here (SPARKOPS_TEST_PG names its bin folder): left out")
         return []
-    marks = "not (contract or platform or browser or chaos or scale or long)"
+    marks = "not (contract or platform or browser or chaos or scale or quiet or long)"
     more = {"SPARKOPS_POSTGRES_BIN": str(binaries)}
+    engine = [f"tests/engine/test_{name}.py" for name in ENGINE_SQL]
     return [
-        pytest("postgres-15 (engine)", marks, "--database-only", "tests/engine", **more),
+        pytest("postgres-15 (engine)", marks, "--database-only", *engine, **more),
         pytest("postgres-15 (apps)", marks, "--database-only", *OF_SQL, **more),
     ]
 
@@ -212,6 +216,11 @@ def chaos() -> list[Job]:
     return shared_out("chaos", "chaos and not long", paths, 1)
 
 
+def quiet() -> list[Job]:
+    """What counts calls a second, or commits of the whole server."""
+    return [pytest("quiet", "quiet", *marked("quiet"))]
+
+
 def chaos_long() -> list[Job]:
     """The whole fault suite."""
     return [pytest("chaos-long", "chaos", "--timeout=1800", "-s")]
@@ -232,6 +241,8 @@ class Part:
     name: str
     jobs: Callable[[], list[Job]]
     usual: bool = True
+    # Its jobs run one by one, when nothing else does.
+    alone: bool = False
 
 
 # What takes long begins first, so that nothing long is left over at the end.
@@ -244,6 +255,7 @@ PARTS = [
     Part("chaos", chaos),
     Part("contract", contract),
     Part("postgres-15", postgres_15),
+    Part("quiet", quiet, alone=True),
     Part("chaos-long", chaos_long, usual=False),
     Part("scale", scale, usual=False),
     Part("check", check, usual=False),
@@ -251,19 +263,22 @@ PARTS = [
 
 
 def run(jobs: list[tuple[Part, Job]]) -> list[tuple[Part, bool, float]]:
-    """Run them side by side; (part, whether it passed, seconds) of each."""
-    alone = len(jobs) == 1
+    """Run them side by side, those that need quiet after them; (part, whether it passed, seconds)
+    of each."""
+    is_only = len(jobs) == 1
 
     def one(part: Part, job: Job) -> tuple[Part, bool, float]:
         began = time.monotonic()
-        passed, said = job.run(alone=alone)
+        passed, said = job.run(alone=is_only)
         seconds = time.monotonic() - began
         verdict = "passed" if passed else "FAILED"
         say(f"\n=== {job.name}: {verdict} in {seconds:.1f} s\n{said}".rstrip())
         return part, passed, seconds
 
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        return [done.result() for done in [pool.submit(one, *each) for each in jobs]]
+        together = [pool.submit(one, *each) for each in jobs if not each[0].alone]
+        done = [each.result() for each in together]
+    return done + [one(*each) for each in jobs if each[0].alone]
 
 
 def main(names: list[str]) -> int:

@@ -98,7 +98,7 @@ def test_the_main_pages_and_a_share_of_the_others_break_no_rule(
     page: Page, furnished: Client
 ) -> None:
     every = list(addresses(furnished))
-    share = [path for at, path in enumerate(every) if IN_FULL.match(path) or at % 5 == 0]
+    share = [path for at, path in enumerate(every) if IN_FULL.match(path) or at % 10 == 0]
     found = {}
     for number, path in enumerate(walk(page, share)):
         if wrong := faults(page, [LOOKS[number % 4]]):

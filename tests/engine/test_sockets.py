@@ -192,6 +192,7 @@ def test_a_ticket_opens_one_socket(stack: Stack, eva: Client) -> None:
         assert closing_code(opened) == 4401
 
 
+@pytest.mark.quiet
 def test_a_revoked_membership_closes_the_socket_within_five_seconds(
     stack: Stack, eva: Client
 ) -> None:

@@ -45,6 +45,7 @@ def test_a_waiting_run_is_cancelled_at_once(house: House, name: str) -> None:
     house.check([run.pk])
 
 
+@pytest.mark.quiet
 @pytest.mark.parametrize("tool", ["held_read", "held_io_read"])
 def test_a_read_in_mid_call_is_cut_off(house: House, name: str, gate, tool: str) -> None:
     house.worker()
@@ -67,6 +68,7 @@ def test_a_tool_that_hears_of_the_cancel_ends_as_cancelled(house: House, name: s
     assert (run.status, house.statuses(run)) == ("cancelled", {"a": "cancelled"})
 
 
+@pytest.mark.quiet
 @pytest.mark.parametrize("tool", ["held", "held_io"])
 def test_an_unsafe_call_gets_five_seconds_then_its_fate_is_unknown(
     house: House, name: str, gate, tool: str

@@ -33,6 +33,7 @@ def batch(tess: Client, workflow: dict, count: int) -> list[str]:
     return [result["run"]["id"] for result in made]
 
 
+@pytest.mark.quiet
 def test_two_workers_never_exceed_a_limit_over_any_second(
     tess: Client, counter: Counter, tool_stack: Stack
 ) -> None:
