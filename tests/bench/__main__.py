@@ -15,6 +15,7 @@ from controlplane.supervisor.config import ROOT
 from tests.bench import reference
 from tests.bench.work import FIGURES, Figure
 from tests.bench.world import World
+from tests.support.pace import lap
 from tests.support.servers import crowding
 
 
@@ -32,8 +33,13 @@ def row(figure: Figure, values: dict[str, Any], limits: dict[str, float]) -> str
         sign = ">" if figure.is_rate else "<"
         verdict = "holds" if figure.holds(key, values[key], limits) else "MISSED"
         judged.append(f"{key} {sign} {figure.must(key, limits):.1f} {verdict}")
-    disk = f"pg1 {limits['pg1']:.0f} pg8 {limits['pg8']:.0f} crowding {limits['crowding']:.1f}"
-    return f"{figure.name:4} {figure.title:34} {'  '.join(shown):44} {'; '.join(judged):52} {disk}"
+    machine = (
+        f"pg1 {limits['pg1']:.0f} pg8 {limits['pg8']:.0f} crowding {limits['crowding']:.1f}"
+        f" lap {limits['lap_ms']:.0f} ms"
+    )
+    return (
+        f"{figure.name:4} {figure.title:34} {'  '.join(shown):44} {'; '.join(judged):52} {machine}"
+    )
 
 
 async def measure(world: World, figures: list[Figure]) -> list[dict[str, Any]]:
@@ -43,6 +49,8 @@ async def measure(world: World, figures: list[Figure]) -> list[dict[str, Any]]:
     for figure in figures:
         limits = reference.take(world.sockets, world.database_url)
         limits["crowding"] = crowding()
+        # The processor's speed now, which musts do not scale with: about 50 ms on a usual machine.
+        limits["lap_ms"] = min(lap() for _ in range(3)) * 1000
         await asyncio.sleep(1)
         before = world.processor_seconds()
         values = await figure.work(world)
