@@ -2,6 +2,7 @@
 
 import logging
 
+import hypothesis
 import pytest
 
 from tests.support import session
@@ -10,6 +11,13 @@ pytest_plugins = ["tests.support.fixtures", "tests.support.cast"]
 
 
 DATABASE_FIXTURES = {"db", "transactional_db", "stack", "engine_database"}
+
+
+# How long an example takes says more of the machine than of the code.
+hypothesis.settings.register_profile(
+    "house", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("house")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
